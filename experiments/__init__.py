@@ -1,0 +1,1 @@
+"""Experiments: each assembles what metabone provides, and launches it."""

@@ -1,0 +1,1 @@
+"""Functional meta-learning in JAX for small medical image sets."""

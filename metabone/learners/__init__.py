@@ -1,0 +1,1 @@
+"""Meta-learners and their baselines, as pure functions."""

@@ -1,0 +1,1 @@
+"""What knows that it looks at a hand."""

@@ -1,0 +1,1 @@
+"""The loop, its state on disk, and what it writes."""
