@@ -1,0 +1,148 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metabone.evaluation import metrics
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+def test_two_draws_give_the_t_interval_worked_by_hand():
+    # std of (0.5, 0.7) is 0.1 * sqrt(2); t(0.975, 1) = 12.7062; half width 12.7062 * 0.1.
+    estimate = metrics.mean_interval([0.5, 0.7])
+    assert estimate.mean == pytest.approx(0.6)
+    assert estimate.std == pytest.approx(0.1 * np.sqrt(2))
+    assert estimate.ci95 == pytest.approx(1.27062, abs=1e-5)
+    assert estimate.n == 2
+
+
+@pytest.mark.parametrize("n", [2, 5, 100, 600])
+def test_interval_is_that_of_the_t_distribution(rng, n):
+    from scipy import stats
+
+    values = rng.normal(0.6, 0.05, n)
+    estimate = metrics.mean_interval(values)
+    low, high = stats.t.interval(0.95, n - 1, loc=values.mean(), scale=stats.sem(values))
+    assert estimate.mean - estimate.ci95 == pytest.approx(low, abs=1e-12)
+    assert estimate.mean + estimate.ci95 == pytest.approx(high, abs=1e-12)
+
+
+def test_interval_covers_the_truth_in_95_of_100_repeats(rng):
+    samples = rng.normal(3.0, 2.0, size=(2000, 5))
+    covered = [abs(e.mean - 3.0) <= e.ci95 for e in map(metrics.mean_interval, samples)]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("values", [[0.5], [], [[0.1, 0.2]]])
+def test_interval_of_fewer_than_two_draws_is_refused(values):
+    with pytest.raises(ValueError, match="n >= 2"):
+        metrics.mean_interval(values)
+
+
+def test_interval_names_the_draw_that_is_not_finite():
+    with pytest.raises(ValueError, match="figure 1 of 3 is not finite"):
+        metrics.mean_interval([0.1, np.nan, 0.2])
+
+
+def test_paired_difference_is_the_paired_t_test(rng):
+    from scipy import stats
+
+    hard = rng.normal(0, 0.1, 40)  # what makes a draw hard is hard for both
+    ours, theirs = 0.7 + hard + rng.normal(0, 0.01, 40), 0.65 + hard + rng.normal(0, 0.01, 40)
+    difference = metrics.paired_difference(ours, theirs)
+    interval = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    assert difference.mean - difference.ci95 == pytest.approx(interval.low, abs=1e-12)
+    assert difference.mean + difference.ci95 == pytest.approx(interval.high, abs=1e-12)
+    assert difference.ci95 < 0.2 * metrics.mean_interval(ours).ci95
+
+
+def test_paired_difference_needs_the_same_draws():
+    with pytest.raises(ValueError, match="3 against 2"):
+        metrics.paired_difference([1.0, 2.0, 3.0], [1.0, 2.0])
+
+
+def test_bootstrap_agrees_with_scipy(rng):
+    from scipy import stats
+
+    values = rng.exponential(size=60)
+    low, high = metrics.bootstrap_interval(values, seed=3)
+    reference = stats.bootstrap(
+        (values,), np.mean, n_resamples=10_000, method="percentile", rng=11
+    ).confidence_interval
+    assert low == pytest.approx(reference.low, abs=0.02)
+    assert high == pytest.approx(reference.high, abs=0.02)
+
+
+def test_bootstrap_repeats_itself_and_follows_its_seed(rng):
+    values = rng.exponential(size=30)
+    first = metrics.bootstrap_interval(values, np.median, seed=1)
+    assert first == metrics.bootstrap_interval(values, np.median, seed=1)
+    assert first != metrics.bootstrap_interval(values, seed=1)
+    assert metrics.bootstrap_interval(values, seed=1) != metrics.bootstrap_interval(values, seed=2)
+
+
+def test_bootstrap_of_two_values_spans_both():
+    # A quarter of the resamples repeat 0, a quarter 1: both percentiles lie at the ends.
+    assert metrics.bootstrap_interval([0.0, 1.0]) == (0.0, 1.0)
+
+
+def test_accuracy_takes_device_arrays_and_many_draws(rng):
+    truth, predicted = rng.integers(5, size=75), rng.integers(5, size=(4, 75))
+    expected = [sum(t == p for t, p in zip(truth, row, strict=True)) / 75 for row in predicted]
+    np.testing.assert_allclose(
+        metrics.accuracy(jnp.asarray(truth), jnp.asarray(predicted)), expected
+    )
+
+
+@pytest.mark.parametrize(("truth", "predicted"), [([], []), ([1, 2], [1])])
+def test_accuracy_of_nothing_or_of_unequal_lengths_is_refused(truth, predicted):
+    with pytest.raises(ValueError, match="against"):
+        metrics.accuracy(truth, predicted)
+
+
+def test_confusion_matrix_has_truth_in_rows():
+    matrix = metrics.confusion_matrix([0, 0, 0, 2], [1, 1, 0, 2], classes=3)
+    assert matrix.tolist() == [[1, 2, 0], [0, 0, 0], [0, 0, 1]]
+
+
+def test_confusion_matrix_agrees_with_scikit_learn(rng):
+    reference = pytest.importorskip("sklearn.metrics")
+    truth, predicted = rng.integers(5, size=300), rng.integers(5, size=300)
+    np.testing.assert_array_equal(
+        metrics.confusion_matrix(truth, predicted, 5),
+        reference.confusion_matrix(truth, predicted, labels=range(5)),
+    )
+
+
+@pytest.mark.parametrize("label", [-1, 5])
+def test_confusion_matrix_refuses_a_label_outside(label):
+    with pytest.raises(ValueError, match=r"predicted has labels .*expected 0\.\.4"):
+        metrics.confusion_matrix([0, 1], [0, label], classes=5)
+
+
+def test_mean_absolute_error_does_not_wrap_unsigned_labels():
+    truth, predicted = np.array([3, 200], np.uint8), np.array([5, 100], np.uint8)
+    assert metrics.mean_absolute_error(truth, predicted) == 51.0
+
+
+def test_kappa_worked_by_hand():
+    # Truth 0 0 1 1 2 2, predicted 0 1 1 1 2 0; squared errors 0 1 0 0 0 4 sum to 5.
+    # Marginals (2 2 2) and (2 3 1): expected 2/6 * (2*(0+1+4) + 3*(1+0+1) + 1*(4+1+0)) = 7.
+    kappa = metrics.quadratic_weighted_kappa([0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 2, 0], classes=3)
+    assert kappa == pytest.approx(1 - 5 / 7)
+
+
+def test_kappa_agrees_with_scikit_learn(rng):
+    reference = pytest.importorskip("sklearn.metrics")
+    truth = rng.integers(5, size=400)
+    predicted = np.clip(truth + rng.integers(-2, 3, size=400), 0, 4)
+    assert metrics.quadratic_weighted_kappa(truth, predicted, 5) == pytest.approx(
+        reference.cohen_kappa_score(truth, predicted, weights="quadratic"), abs=1e-12
+    )
+
+
+def test_kappa_of_one_class_throughout_is_undefined():
+    assert np.isnan(metrics.quadratic_weighted_kappa([1, 1], [1, 1], classes=3))
