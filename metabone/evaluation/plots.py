@@ -1,0 +1,288 @@
+"""Charts as inline SVG that follow the colours and the type of the page around them."""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+# Matplotlib writes these into the SVG; the page's style sheet then says what they look like, by
+# day, by night and in print.
+_VARIABLES = {
+    "#010101": "var(--ink)",
+    "#020202": "var(--soft)",
+    "#030303": "var(--line)",
+    "#040404": "var(--seed)",
+    "#050505": "var(--paper)",
+    "#100000": "var(--c0)",
+    "#200000": "var(--c1)",
+    "#300000": "var(--c2)",
+    "#400000": "var(--c3)",
+}
+_INK, _SOFT, _LINE, _REFERENCE, _PAPER, *_COLOURS = _VARIABLES
+_LINES = ("-", "--", ":", "-.")
+_MARKERS = ("o", "s", "^", "D")
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "metabone",
+    "font.size": 9,
+    "axes.edgecolor": _SOFT,
+    "axes.labelcolor": _INK,
+    "text.color": _INK,
+    "xtick.color": _SOFT,
+    "ytick.color": _SOFT,
+    "grid.color": _LINE,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+}
+
+
+class Line(NamedTuple):
+    """One learner's figures over a number of shots.
+
+    Attributes:
+      name: in the legend.
+      colour: index of its colour, shared by learners of a kind.
+      style: index of its dashes and marker.
+      x: [n] shots.
+      y: [n] means.
+      error: [n] half widths of the intervals.
+    """
+
+    name: str
+    colour: int
+    style: int
+    x: Sequence[float]
+    y: Sequence[float]
+    error: Sequence[float]
+
+
+class Curve(NamedTuple):
+    """A figure over training steps, as (steps, values); either may be empty."""
+
+    training: tuple[np.ndarray, np.ndarray]
+    validation: tuple[np.ndarray, np.ndarray]
+
+
+def over_shots(
+    lines: Sequence[Line], ylabel: str, alt: str, chance: float | None = None, percent: bool = True
+) -> str:
+    """Means with intervals over the number of shots, one line a learner.
+
+    Args:
+      lines: what to draw, at most four colours and four styles.
+      ylabel: heading of the vertical axis.
+      alt: the chart in words.
+      chance: level of guessing, drawn as a thin line.
+      percent: whether the vertical axis starts at 0.
+
+    Returns:
+      An inline SVG.
+    """
+    with _chart(6.2, 3.6, alt) as (axes, out):
+        ticks = sorted({x for line in lines for x in line.x})
+        place = {x: i for i, x in enumerate(ticks)}
+        for i, line in enumerate(lines):
+            # Side by side, so that intervals at the same number of shots do not cover each other.
+            shift = 0.05 * (i - (len(lines) - 1) / 2)
+            axes.errorbar(
+                [place[x] + shift for x in line.x],
+                line.y,
+                yerr=line.error,
+                label=line.name,
+                color=_COLOURS[line.colour % len(_COLOURS)],
+                linestyle=_LINES[line.style % len(_LINES)],
+                marker=_MARKERS[line.style % len(_MARKERS)],
+                markersize=5,
+                linewidth=1.6,
+                capsize=3,
+                elinewidth=1.2,
+            )
+        if chance is not None:
+            _chance(axes, chance)
+        axes.set_xticks(range(len(ticks)), [f"{x:g}" for x in ticks])
+        axes.set_xlim(-0.4, len(ticks) - 0.6)
+        axes.set_xlabel("labelled images a class (shots)")
+        axes.set_ylabel(ylabel)
+        axes.set_ylim(bottom=0 if percent else None)
+        axes.grid(axis="y", linewidth=0.6)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, handlelength=3)
+    return out[0]
+
+
+def region_bars(
+    names: Sequence[str],
+    means: Sequence[float],
+    errors: Sequence[float],
+    references: Sequence[float],
+    ylabel: str,
+    alt: str,
+    chance: float | None = None,
+    top: float | None = None,
+) -> str:
+    """Bars of regions with the vote last and set apart, reference figures as hollow diamonds.
+
+    Args:
+      names: [R + 1] under the bars, the vote last.
+      means: [R + 1].
+      errors: [R + 1] half widths of the intervals.
+      references: [R] published figures, or empty.
+      ylabel: heading of the vertical axis.
+      alt: the chart in words.
+      chance: level of guessing.
+      top: end of the vertical axis, so that charts side by side compare.
+
+    Returns:
+      An inline SVG.
+    """
+    with _chart(3.7, 2.6, alt) as (axes, out):
+        places = np.arange(len(names)) + np.where(np.arange(len(names)) == len(names) - 1, 0.4, 0.0)
+        colours = [_COLOURS[0]] * (len(names) - 1) + [_COLOURS[1]]
+        style = {"ecolor": _INK, "elinewidth": 1.1, "capsize": 2.5}
+        axes.bar(places, means, 0.72, yerr=errors, color=colours, error_kw=style)
+        if len(references):
+            axes.plot(
+                places[: len(references)],
+                references,
+                linestyle="none",
+                marker="D",
+                markersize=5.5,
+                markerfacecolor=_PAPER,
+                markeredgecolor=_INK,
+            )
+        if chance is not None:
+            _chance(axes, chance)
+        axes.set_xticks(places, names)
+        axes.tick_params(axis="x", length=0)
+        axes.set_ylabel(ylabel)
+        axes.set_ylim(0, top)
+        axes.grid(axis="y", linewidth=0.6)
+    return out[0]
+
+
+def learning_curve(curve: Curve, ylabel: str, alt: str) -> str:
+    """Training as measured (faint) and smoothed, with validation as it was taken.
+
+    Args:
+      curve: what to draw; values that are not finite are left out.
+      ylabel: heading of the vertical axis.
+      alt: the chart in words.
+
+    Returns:
+      An inline SVG.
+    """
+    with _chart(3.7, 2.4, alt) as (axes, out):
+        steps, values = thin(*finite(*curve.training))
+        if len(steps):
+            axes.plot(steps, values, color=_COLOURS[0], alpha=0.25, linewidth=0.8)
+            axes.plot(steps, smooth(values), color=_COLOURS[0], linewidth=1.6, label="training")
+        steps, values = finite(*curve.validation)
+        if len(steps):
+            axes.plot(
+                *thin(steps, values),
+                color=_COLOURS[1],
+                marker="o",
+                markersize=3.5 if len(steps) < 40 else 0,
+                linewidth=1.3,
+                label="validation",
+            )
+        axes.set_xlabel("step")
+        axes.set_ylabel(ylabel)
+        axes.locator_params(axis="x", nbins=5, integer=True)
+        axes.grid(axis="y", linewidth=0.6)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handlelength=1.6)
+    return out[0]
+
+
+def finite(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out values that are not finite, and their steps."""
+    kept = np.isfinite(values)
+    return steps[kept], values[kept]
+
+
+def thin(steps: np.ndarray, values: np.ndarray, most: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    """Average neighbours until at most `most` points are left; the page stays small."""
+    group = -(-len(steps) // most) if len(steps) else 1
+    if group == 1:
+        return steps, values
+    starts = np.arange(0, len(steps), group)
+    sizes = np.diff(np.append(starts, len(steps)))
+    return np.add.reduceat(steps, starts) / sizes, np.add.reduceat(values, starts) / sizes
+
+
+def smooth(values: np.ndarray) -> np.ndarray:
+    """Centred running mean over a fifteenth of the points, with less of it towards the ends.
+
+    Args:
+      values: [n] finite.
+
+    Returns:
+      [n], never outside the range of the values.
+    """
+    reach = len(values) // 30
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    at = np.arange(len(values))
+    # Symmetric all the way, so that a trend is not bent at the ends.
+    reaches = np.minimum(reach, np.minimum(at, len(values) - 1 - at))
+    low, high = at - reaches, at + reaches + 1
+    return (total[high] - total[low]) / (high - low)
+
+
+def _chance(axes: Axes, level: float) -> None:
+    axes.axhline(level, color=_SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
+    axes.annotate(
+        "chance",
+        (1, level),
+        xycoords=("axes fraction", "data"),
+        xytext=(-2, 2),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
+        color=_SOFT,
+    )
+
+
+@contextmanager
+def _chart(width: float, height: float, alt: str) -> Iterator[tuple[Axes, list[str]]]:
+    """Axes to draw on; the SVG is in the list once the block ends. Inches."""
+    out: list[str] = []
+    with matplotlib.rc_context(_SETTINGS):
+        chart = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(chart)
+        axes = chart.add_subplot()
+        yield axes, out
+        stream = io.BytesIO()
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        chart.savefig(stream, format="svg", transparent=True, metadata=nothing)
+    out.append(_embed(stream.getvalue().decode("utf-8"), alt))
+
+
+def _embed(svg: str, alt: str) -> str:
+    """Strip what belongs to a file of its own, and hand colour and type to the page."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r"font-family:[^;\"]*", "font-family: inherit", svg)
+    svg = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1; font-family: inherit", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    # Several charts share a page: only ids that something refers to stay, and those are hashes of
+    # what they name.
+    used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", svg))
+    svg = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", svg)
+    box = re.search(r'viewBox="[^"]+"', svg)[0]
+    opening = (
+        f'<svg {box} xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(alt)}">'
+    )
+    return re.sub(r"<svg[^>]*>", lambda _: opening, svg, count=1).strip()

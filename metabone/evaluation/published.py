@@ -1,0 +1,62 @@
+"""Figures that others have published, to stand beside ours.
+
+They were measured on other images. A table that shows them says so.
+"""
+
+from typing import NamedTuple
+
+
+class Reference(NamedTuple):
+    """A publication whose figures stand beside ours.
+
+    Attributes:
+      name: as cited in running text.
+      citation: as cited in a list.
+      caveat: why its figures and ours are not the same measurement.
+      regions: its accuracy by region, in the order of our regions, or empty.
+      regions_caveat: what is unstated about them.
+    """
+
+    name: str
+    citation: str
+    caveat: str
+    regions: tuple[float, ...] = ()
+    regions_caveat: str = ""
+
+
+# Table 3: accuracy on the SMI films by (learning, model), then shots.
+MIN_KANG_2018_TABLE_3 = {
+    ("base", "pretrained"): {5: 0.424, 10: 0.457, 20: 0.506},
+    ("base", "scratch"): {5: 0.231, 10: 0.314, 20: 0.386},
+    ("meta", "pretrained"): {5: 0.471, 10: 0.571, 20: 0.693},
+    ("meta", "scratch"): {5: 0.533, 10: 0.566, 20: 0.659},
+}
+
+# Table 4: accuracy of regions 1 to 6, each alone.
+MIN_KANG_2018_TABLE_4 = (0.630, 0.459, 0.500, 0.699, 0.599, 0.500)
+
+MIN_KANG_2018 = Reference(
+    name="Min and Kang 2018",
+    citation=(
+        "Min and Kang (2018). Deep meta learning for skeletal maturity indication. "
+        "Journal of Korea Multimedia Society 21(2). Tables 3 and 4."
+    ),
+    caveat=(
+        "measured on another data set, 865 private hand-wrist films; mean of 5 runs of 75 films, "
+        "with no interval stated"
+    ),
+    regions=MIN_KANG_2018_TABLE_4,
+    regions_caveat="the paper does not state for which learner and how many films a class",
+)
+
+
+def min_kang_2018(learning: str, model: str, shots: int) -> float | None:
+    """Accuracy that Min and Kang (2018, Table 3) report for a cell, if they report it.
+
+    Example:
+      >>> min_kang_2018("meta", "scratch", 5)
+      0.533
+      >>> min_kang_2018("meta", "scratch", 1) is None
+      True
+    """
+    return MIN_KANG_2018_TABLE_3.get((learning, model), {}).get(shots)

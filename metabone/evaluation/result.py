@@ -1,0 +1,200 @@
+"""What a result.json says: its rows, the scale of its figures, the kind of its data."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from metabone.evaluation.published import MIN_KANG_2018, Reference
+
+Row = Mapping[str, Any]
+Result = Mapping[str, Any]
+
+
+class Presentation(NamedTuple):
+    """What tables and reports say around the figures of an experiment.
+
+    Attributes:
+      title: of the report.
+      question: what the experiment asked, one sentence.
+      noun: what its images are called: films, images.
+      reference: whose figures stand beside ours, if anyone's.
+    """
+
+    title: str
+    question: str = ""
+    noun: str = "images"
+    reference: Reference | None = None
+
+
+_PRESENTATIONS = {
+    "smi": Presentation(
+        title="Skeletal maturity from a few films a class",
+        question=(
+            "When only a few labelled hand-wrist films of each maturity class are at hand, does "
+            "an initialisation meta-learned on other images read new films better than ordinary "
+            "training?"
+        ),
+        noun="films",
+        reference=MIN_KANG_2018,
+    )
+}
+
+
+def presentation_of(result: Result) -> Presentation:
+    """The presentation of a known experiment, or a plain one under its name."""
+    name = str(result.get("experiment", "experiment"))
+    return _PRESENTATIONS.get(name, Presentation(title=name.replace("_", " ")))
+
+
+class Scale(NamedTuple):
+    """How a metric is written: its name, unit, factor, decimals, and which way is better."""
+
+    name: str
+    unit: str = ""
+    factor: float = 1.0
+    decimals: int = 3
+    higher_is_better: bool = True
+
+    def figure(self, value: float) -> str:
+        """The bare number, as 71.0 for an accuracy of 0.71."""
+        return f"{value * self.factor:.{self.decimals}f}"
+
+    def signed(self, value: float) -> str:
+        """The number with its sign, for differences."""
+        return f"{value * self.factor:+.{self.decimals}f}"
+
+    def estimate(self, mean: float, ci95: float | None) -> str:
+        """Mean and interval, as 71.0 ± 2.0; the mean alone if there is no interval."""
+        return self.figure(mean) + ("" if ci95 is None else f" ± {self.figure(ci95)}")
+
+    @property
+    def heading(self) -> str:
+        """Name and unit, as `Accuracy, %`."""
+        return f"{self.name}, {self.unit}" if self.unit else self.name
+
+
+_SCALES = {
+    "accuracy": Scale("Accuracy", "%", 100.0, 1),
+    "mae": Scale("Mean absolute error", "months", 1.0, 1, higher_is_better=False),
+    "kappa": Scale("Quadratic weighted kappa"),
+    "ece": Scale("Expected calibration error", "%", 100.0, 1, higher_is_better=False),
+}
+
+
+def scale_of(metric: str) -> Scale:
+    """How to write a metric; an unknown one keeps its name and three decimals."""
+    return _SCALES.get(metric, Scale(metric.replace("_", " ").capitalize()))
+
+
+def select(rows: Iterable[Row], **fields: Any) -> list[Row]:
+    """Rows whose fields all have the values given; an absent field counts as None.
+
+    Example:
+      >>> select([{"shots": 5}, {"shots": 10}], shots=5)
+      [{'shots': 5}]
+    """
+    return [r for r in rows if all(r.get(name) == value for name, value in fields.items())]
+
+
+def main_rows(result: Result, norm: str | None) -> list[Row]:
+    """Rows of the experiment's first metric that answer for the whole film, not one region."""
+    rows = [r for r in result.get("rows", ()) if norm is None or r.get("norm") == norm]
+    whole = [r for r in rows if r.get("region") in (None, "vote")]
+    if not whole and len({r["region"] for r in rows}) == 1:
+        whole = rows
+    return select(whole, metric=whole[0].get("metric")) if whole else []
+
+
+def region_rows(result: Result, norm: str) -> list[Row]:
+    """Rows of single regions and their vote; none where there is but one region."""
+    rows = [r for r in result.get("rows", ()) if r.get("norm") == norm and r.get("region")]
+    numbered = {r["region"] for r in rows} - {"vote"}
+    return rows if len(numbered) > 1 else []
+
+
+def distinct(rows: Iterable[Row], *fields: str) -> list[Any]:
+    """Values of a field, or tuples of several, in order of first appearance."""
+    values = [tuple(r.get(f) for f in fields) for r in rows]
+    unique = list(dict.fromkeys(values))
+    return [v[0] for v in unique] if len(fields) == 1 else unique
+
+
+def shots_of(rows: Iterable[Row]) -> list[int]:
+    """Numbers of support images a class, ascending."""
+    return sorted({r["shots"] for r in rows if r.get("shots") is not None})
+
+
+def kinds_of(result: Result, role: str = "target") -> tuple[str, ...]:
+    """Kinds of the data in a role (simulated, real), sorted; of all data if none has the role."""
+    data = [d for d in result.get("data", ()) if isinstance(d, Mapping)]
+    of_role = [d for d in data if d.get("role") == role] or data
+    return tuple(sorted({str(d.get("kind") or "unstated") for d in of_role}))
+
+
+def data_label(result: Result, noun: str = "images", role: str = "target") -> str:
+    """What a figure was measured on, as `simulated films` or `real films`.
+
+    Example:
+      >>> data_label({"data": [{"role": "target", "kind": "real"}]}, "films")
+      'real films'
+    """
+    kinds = kinds_of(result, role)
+    if not kinds or kinds == ("unstated",):
+        return f"{noun} of unstated kind"
+    return f"{' and '.join(kinds)} {noun}"
+
+
+class Gain(NamedTuple):
+    """How far meta-learning is above base learning in one cell, positive is better.
+
+    Attributes:
+      model: network of both.
+      shots: support images a class of both.
+      difference: of the two means, in the metric's own scale.
+      together: sum of the two half widths, or None if an interval is missing.
+      metric: what was measured.
+    """
+
+    model: str
+    shots: int
+    difference: float
+    together: float | None
+    metric: str
+
+    @property
+    def clear(self) -> bool:
+        """Whether the two intervals do not even touch, with meta above."""
+        return self.together is not None and self.difference > self.together
+
+
+def gains(result: Result, norm: str | None) -> list[Gain]:
+    """Compare meta with base learning in every cell that has both."""
+    rows = main_rows(result, norm)
+    found = []
+    for model in distinct(rows, "model"):
+        for shots in shots_of(rows):
+            cell = {
+                r.get("learning"): r
+                for r in select(rows, model=model, shots=shots)
+                if r.get("mean") is not None
+            }
+            if "meta" not in cell or "base" not in cell:
+                continue
+            meta, base = cell["meta"], cell["base"]
+            sign = 1.0 if scale_of(meta["metric"]).higher_is_better else -1.0
+            widths = [meta.get("ci95"), base.get("ci95")]
+            found.append(
+                Gain(
+                    model=model,
+                    shots=shots,
+                    difference=sign * (meta["mean"] - base["mean"]),
+                    together=None if None in widths else sum(widths),
+                    metric=meta["metric"],
+                )
+            )
+    return found
+
+
+def norms_of(result: Result) -> list[str | None]:
+    """Batch-norm modes that the result has, the headline's (inductive) first."""
+    found = distinct(result.get("rows", ()), "norm")
+    return sorted(found, key=lambda norm: (norm != "inductive", str(norm)))

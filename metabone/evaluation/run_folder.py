@@ -1,0 +1,135 @@
+"""Read back what a run has written."""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from metabone.errors import InputError
+
+Curves = Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]
+
+
+class Films(NamedTuple):
+    """Example films with the regions that were read and what they voted.
+
+    Attributes:
+      films: [k, H, W] uint8.
+      boxes: [k, R, 4] int32, x0 y0 x1 y1 in pixels.
+      region_votes: [k, R] int32 classes.
+      votes: [k] int32 classes.
+      truth: [k] int32 classes.
+    """
+
+    films: np.ndarray
+    boxes: np.ndarray
+    region_votes: np.ndarray
+    votes: np.ndarray
+    truth: np.ndarray
+
+
+class Run(NamedTuple):
+    """A run folder in memory; what it does not have is empty.
+
+    Attributes:
+      config: config.json.
+      result: result.json; a run that has none yet is an incomplete result without rows.
+      curves: phase -> metric -> (steps [n] int64, values [n] float64), from metrics.jsonl.
+      films: examples.npz, if there.
+    """
+
+    config: Mapping[str, Any]
+    result: Mapping[str, Any]
+    curves: Curves
+    films: Films | None
+
+
+def read_run(run_dir: str | Path) -> Run:
+    """Read config.json, result.json, metrics.jsonl and examples.npz of a run.
+
+    Raises:
+      InputError: neither config.json nor result.json is there, or a file is not what its name says.
+    """
+    folder = Path(run_dir)
+    config, result = _json(folder / "config.json"), _json(folder / "result.json")
+    if config is None and result is None:
+        raise InputError(f"{folder}: no config.json and no result.json, expected a run folder")
+    config = config or {}
+    result = {"experiment": config.get("experiment", "run"), "complete": False} | (result or {})
+    rows = result.get("rows", [])
+    if not isinstance(rows, list) or not all(isinstance(r, dict) and "metric" in r for r in rows):
+        raise InputError(f"{folder / 'result.json'}: rows must be a list of objects with a metric")
+    return Run(
+        config=config,
+        result=result,
+        curves=read_curves(folder / "metrics.jsonl"),
+        films=_films(folder / "examples.npz"),
+    )
+
+
+def read_curves(path: str | Path) -> Curves:
+    """Read metrics.jsonl, one object a line with phase, step and figures.
+
+    A killed run leaves a torn last line, and one that continues writes some steps again: torn
+    lines are passed over, and of a step written twice the later stands.
+
+    Returns:
+      phase -> metric -> (steps, values), steps ascending, phases and metrics as they first appear;
+      empty without the file.
+    """
+    path = Path(path)
+    found: dict[str, dict[str, dict[int, float]]] = {}
+    for line in path.read_text("utf-8").splitlines() if path.is_file() else ():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
+            continue
+        phase = found.setdefault(str(entry.get("phase", "training")), {})
+        for name, value in entry.items():
+            if name not in ("phase", "step") and isinstance(value, int | float):
+                phase.setdefault(name, {})[entry["step"]] = float(value)
+    return {
+        phase: {name: _series(points) for name, points in metrics.items()}
+        for phase, metrics in found.items()
+    }
+
+
+def _series(points: dict[int, float]) -> tuple[np.ndarray, np.ndarray]:
+    steps = np.array(sorted(points), np.int64)
+    return steps, np.array([points[s] for s in steps.tolist()], np.float64)
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: {type(content).__name__}, expected an object")
+    return content
+
+
+def _films(path: Path) -> Films | None:
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            films = Films(*(archive[name] for name in Films._fields))
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: expected arrays {', '.join(Films._fields)} ({error})") from None
+    count, regions = films.region_votes.shape if films.region_votes.ndim == 2 else (-1, -1)
+    shapes = (films.boxes.shape, films.votes.shape, films.truth.shape)
+    expected = ((count, regions, 4), (count,), (count,))
+    if films.films.ndim != 3 or films.films.dtype != np.uint8 or shapes != expected:
+        raise InputError(
+            f"{path}: films {films.films.dtype} {films.films.shape} and boxes, votes, truth "
+            f"{shapes}, expected uint8 [k, H, W] and {expected}"
+        )
+    return films
