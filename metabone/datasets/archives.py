@@ -1,0 +1,180 @@
+"""The files of a folder or of a zip, read alike, one at a time and never unpacked to disk."""
+
+import contextlib
+import hashlib
+import lzma
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from metabone.errors import InputError
+
+MAX_FILE_BYTES = 256 * 2**20
+"""Above any image file that `reading.MAX_PIXELS` lets pass."""
+
+MAX_RATIO = 200
+"""Unpacked to packed size of a whole zip; images hardly compress, bombs reach thousands."""
+
+_RATIO_FREE_BYTES = 64 * 2**20
+_LITTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}
+
+
+class Members:
+    """The files below one folder or in one zip, by relative name; see `open_members`.
+
+    Attributes:
+      path: The folder or zip.
+      names: Relative names with `/`, sorted; what operating systems leave behind is not among them.
+      folders: Relative names of the folders, sorted; also of those that hold nothing.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        names: Iterable[str],
+        folders: Iterable[str],
+        archive: zipfile.ZipFile | None,
+    ):
+        self.path = path
+        self.names = tuple(sorted(name for name in names if not _is_litter(name)))
+        listed = {folder for folder in folders if not _is_litter(folder)}
+        for name in (*self.names, *listed):
+            listed.update(str(parent) for parent in PurePosixPath(name).parents)
+        self.folders = tuple(sorted(listed - {"."}))
+        self._archive = archive
+
+    def where(self, name: str) -> str:
+        """Names a file for a message: `folder/name` or `file.zip:name`."""
+        return f"{self.path}:{name}" if self._archive else os.path.join(self.path, name)
+
+    def read(self, name: str) -> bytes:
+        """Reads one file.
+
+        Raises:
+          InputError: It cannot be read, is damaged or encrypted, or is too large.
+        """
+        try:
+            if self._archive:
+                return self._archive.read(name)
+            with open(self.path / name, "rb") as file:
+                data = file.read(MAX_FILE_BYTES + 1)
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError):
+            raise InputError(f"{self.where(name)}: damaged in the zip file") from None
+        except (OSError, RuntimeError, NotImplementedError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+            raise InputError(f"{self.where(name)}: cannot be read ({reason})") from None
+        if len(data) > MAX_FILE_BYTES:
+            raise InputError(f"{self.where(name)}: above the limit of {MAX_FILE_BYTES >> 20} MiB")
+        return data
+
+    def fingerprint(self) -> str:
+        """Hashes names and contents: of the zip file as it is, or of every file of a folder."""
+        digest = hashlib.sha256()
+        if self._archive:
+            with open(self.path, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        for name in self.names:
+            digest.update(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
+            digest.update(hashlib.sha256(self.read(name)).digest())
+        return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def open_members(path: Path) -> Iterator[Members]:
+    """Opens a folder or a zip file for reading.
+
+    Args:
+      path: A folder, or a file in zip format.
+
+    Yields:
+      Its files.
+
+    Raises:
+      InputError: It is missing, or no complete zip file; or the zip holds a name that leads out of
+        it, a name twice, an encrypted file, or more bytes than its size can honestly hold.
+    """
+    if path.is_dir():
+        yield Members(path, *_walk(path), None)
+        return
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError):
+        raise InputError(f"{path}: not a complete zip file (truncated, or no zip)") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    with archive:
+        infos = archive.infolist()
+        for info in infos:
+            _check_member(info, path)
+        _check_total(infos, path)
+        names = [info.filename for info in infos if not info.is_dir()]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"{path}: holds '{twice}' twice")
+        folders = [info.filename.rstrip("/") for info in infos if info.is_dir()]
+        yield Members(path, names, folders, archive)
+
+
+def _walk(path: Path) -> tuple[list[str], list[str]]:
+    # A folder that cannot be listed must not pass for an empty one.
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})")
+
+    names, folders = [], []
+    for parent, inner, files in os.walk(path, onerror=refuse):
+        base = Path(parent).relative_to(path)
+        folders += [(base / folder).as_posix() for folder in inner]
+        for file in files:
+            name = (base / file).as_posix()
+            if _is_litter(name):
+                continue
+            _check_printable(name, path)
+            if not (path / name).is_file():
+                raise InputError(f"{path / name}: not a regular file")
+            names.append(name)
+    return names, folders
+
+
+def _is_litter(name: str) -> bool:
+    return any(part.startswith(".") or part in _LITTER for part in PurePosixPath(name).parts)
+
+
+def _check_printable(name: str, path: Path) -> None:
+    if not name.isprintable():
+        raise InputError(f"{path}: holds {name!a}, a name with characters that cannot be printed")
+
+
+def _check_member(info: zipfile.ZipInfo, path: Path) -> None:
+    name = info.filename
+    parts = name.split("/")
+    # `orig_filename` still shows a NUL, which `filename` is cut at.
+    if (
+        ".." in parts
+        or parts[0] == ""
+        or "\\" in info.orig_filename
+        or "\0" in info.orig_filename
+        or ":" in parts[0]
+    ):
+        raise InputError(f"{path}: holds {info.orig_filename!a}, a name that leads out of the zip")
+    _check_printable(name, path)
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise InputError(f"{path}: holds '{name}', a link and no file")
+    if info.flag_bits & 0x1:
+        raise InputError(f"{path}: '{name}' is encrypted; unlock it first")
+    if info.file_size > MAX_FILE_BYTES:
+        raise InputError(f"{path}: '{name}' is above the limit of {MAX_FILE_BYTES >> 20} MiB")
+
+
+def _check_total(infos: list[zipfile.ZipInfo], path: Path) -> None:
+    total = sum(info.file_size for info in infos)
+    packed = path.stat().st_size
+    if total > _RATIO_FREE_BYTES and total > MAX_RATIO * packed:
+        raise InputError(
+            f"{path}: unpacks from {packed} to {total} bytes, over {MAX_RATIO} times its size "
+            "(a zip bomb?)"
+        )

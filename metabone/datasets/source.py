@@ -1,0 +1,175 @@
+"""The one string that names where images come from."""
+
+import dataclasses
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from metabone.datasets.images import ImageSet
+from metabone.errors import InputError
+from metabone.radiograph.films import FilmSet
+from metabone.radiograph.stages import MERGE_SMI, MONTH_CUTS, MergeTable
+
+# A loader imports its module when called: tfds takes a second that `--help` need not wait for.
+KINDS = {
+    "rsna": "rsna:DIR, hand films: labels.csv with images.zip or images/",
+    "folder": "folder:PATH, labelled images: a folder or zip with one folder a class",
+    "simulated": "simulated:smi, hand films, or simulated:bones, labelled images",
+}
+SIMULATED = ("smi", "bones")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A source string, taken apart.
+
+    Attributes:
+      kind: A key of `KINDS`.
+      name: What stands after the colon: a path, or the name of a simulation.
+      text: The string as given.
+    """
+
+    kind: str
+    name: str
+    text: str
+
+    @property
+    def path(self) -> Path:
+        """The name as a path, `~` expanded."""
+        return Path(self.name).expanduser()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def parse_source(text: str) -> Source:
+    """Takes a source string apart; looks at no file.
+
+    Args:
+      text: `kind:path` or `kind:name`.
+
+    Returns:
+      Its parts.
+
+    Raises:
+      InputError: The kind is unknown, or nothing stands after the colon.
+
+    Example:
+      >>> parse_source("rsna:films/2017").kind
+      'rsna'
+    """
+    kind, _, name = text.strip().partition(":")
+    if kind not in KINDS:
+        guess = difflib.get_close_matches(kind.lower(), KINDS, n=1)
+        hint = f"did you mean '{guess[0]}'? " if guess else ""
+        raise InputError(f"unknown source '{text}': {hint}Known are {'; '.join(KINDS.values())}")
+    if not name:
+        raise InputError(f"source '{text}' stops short; write {KINDS[kind]}")
+    if kind == "simulated" and name not in SIMULATED:
+        guess = difflib.get_close_matches(name.lower(), SIMULATED, n=1)
+        hint = f"; did you mean 'simulated:{guess[0]}'?" if guess else ""
+        known = " and ".join(f"simulated:{known}" for known in SIMULATED)
+        raise InputError(f"unknown source '{text}': simulated are {known}{hint}")
+    return Source(kind, name, text.strip())
+
+
+def load_films(
+    source: str | Source,
+    *,
+    size: int = 64,
+    merge: MergeTable = MERGE_SMI,
+    cuts: Sequence[float] = MONTH_CUTS,
+    data_dir: str | None = None,
+    seed: int = 0,
+    examples: int = 12,
+) -> FilmSet:
+    """Loads hand films, the target of an adaptation.
+
+    Args:
+      source: `rsna:DIR` or `simulated:smi`.
+      size: Height and width of a region.
+      merge: Stages of each class, where films have stages (simulated).
+      cuts: Bone ages in months at which a new class begins, where films have ages (rsna).
+      data_dir: Where prepared records lie; by default `$METABONE_DATA_DIR` or `~/.cache/metabone`.
+      seed: Of a simulation.
+      examples: Number of whole films to keep for a report.
+
+    Returns:
+      The films; those of stages that `merge` leaves out are not among them.
+
+    Raises:
+      InputError: The source cannot be used; the message says why.
+    """
+    source = parse_source(source) if isinstance(source, str) else source
+    match source.kind, source.name:
+        case "rsna", _:
+            from metabone.datasets import rsna
+
+            return rsna.load(
+                source.path,
+                source=source.text,
+                size=size,
+                cuts=cuts,
+                data_dir=data_dir,
+                examples=examples,
+            )
+        case "simulated", "smi":
+            from metabone.datasets import simulated
+
+            return simulated.load_smi(
+                source=source.text, size=size, merge=merge, seed=seed, examples=examples
+            )
+    raise InputError(f"source '{source}' gives no hand films; {KINDS['rsna']}; or simulated:smi")
+
+
+def load_images(
+    source: str | Source,
+    *,
+    size: int = 64,
+    channels: int = 1,
+    data_dir: str | None = None,
+    seed: int = 0,
+    classes: int = 300,
+    images_per_class: int = 20,
+) -> ImageSet:
+    """Loads labelled images, the classes of meta-training.
+
+    Args:
+      source: `folder:PATH` or `simulated:bones`.
+      size: Height and width.
+      channels: 1 or 3.
+      data_dir: Where prepared records lie; by default `$METABONE_DATA_DIR` or `~/.cache/metabone`.
+      seed: Of a simulation.
+      classes: Number of classes of a simulation.
+      images_per_class: Images a class of a simulation.
+
+    Returns:
+      The images, ordered by class.
+
+    Raises:
+      InputError: The source cannot be used; the message says why.
+    """
+    source = parse_source(source) if isinstance(source, str) else source
+    if channels not in (1, 3):
+        raise InputError(f"channels must be 1 (grey) or 3 (RGB), not {channels}")
+    match source.kind, source.name:
+        case "folder", _:
+            from metabone.datasets import folder
+
+            return folder.load(
+                source.path, source=source.text, size=size, channels=channels, data_dir=data_dir
+            )
+        case "simulated", "bones":
+            from metabone.datasets import simulated
+
+            return simulated.load_bones(
+                source=source.text,
+                size=size,
+                channels=channels,
+                seed=seed,
+                classes=classes,
+                images_per_class=images_per_class,
+            )
+    raise InputError(
+        f"source '{source}' gives no labelled classes; {KINDS['folder']}; or simulated:bones"
+    )
