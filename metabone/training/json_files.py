@@ -1,5 +1,6 @@
 """JSON on disk: never half-written, and never with the NaN that JSON does not have."""
 
+import dataclasses
 import json
 import math
 import os
@@ -15,12 +16,14 @@ from metabone.errors import InputError
 def plain(value: Any) -> Any:
     """Turns a value into what JSON can hold.
 
-    Arrays and tuples become lists, paths strings, NumPy and JAX scalars numbers (a float32 by its
-    shortest decimal form). A number that is not finite becomes None: a figure that does not exist
-    is absent, and `NaN` would make the file unreadable for strict JSON readers.
+    Dataclasses become mappings, arrays and tuples lists, paths strings, NumPy and JAX scalars
+    numbers (a float32 by its shortest decimal form). A number that is not finite becomes None: a
+    figure that does not exist is absent, and `NaN` would make the file unreadable for strict JSON
+    readers.
 
     Args:
-      value: anything made of mappings, sequences, numbers, strings, paths, arrays and None.
+      value: anything made of dataclasses, mappings, sequences, numbers, strings, paths, arrays and
+        None.
 
     Returns:
       The same made of dict, list, str, int, float, bool and None.
@@ -37,6 +40,8 @@ def plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, float) and not isinstance(value, np.generic):
         return value if math.isfinite(value) else None
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
