@@ -86,6 +86,10 @@ class Checkpoints:
         """Whether enough time has passed since the last save for another between validations."""
         return time.monotonic() - self._last_save >= self._min_seconds
 
+    def last_step(self) -> int | None:
+        """The step of the last checkpoint, or None if there is none yet."""
+        return max(_steps(self.directory), default=None)
+
     def save(self, state: Any, progress: Progress) -> None:
         """Saves the state and drops all but it and the best one.
 
