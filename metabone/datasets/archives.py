@@ -128,7 +128,12 @@ def _walk(path: Path) -> tuple[list[str], list[str]]:
     names, folders = [], []
     for parent, inner, files in os.walk(path, onerror=refuse):
         base = Path(parent).relative_to(path)
-        folders += [(base / folder).as_posix() for folder in inner]
+        for folder in inner:
+            name = (base / folder).as_posix()
+            _check_printable(name, path)
+            if (path / name).is_symlink() and not _is_litter(name):
+                raise InputError(f"{path / name}: a link to a folder; links are not followed")
+            folders.append(name)
         for file in files:
             name = (base / file).as_posix()
             if _is_litter(name):

@@ -70,19 +70,21 @@ def check_disjoint(*named_splits: tuple[str, np.ndarray]) -> None:
         first_seen.update(own)
 
 
-def check_one_label(images: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:
+def check_one_label(
+    fingerprints: Sequence[str], labels: Sequence[int] | Sequence[str], names: Sequence[str]
+) -> None:
     """Checks that no image stands under two labels.
 
     Args:
-      images: `[N, ...]` uint8.
-      labels: `[N]` class of each.
+      fingerprints: `N` hashes from `image_fingerprints`.
+      labels: `N` classes.
       names: `N` names of the images for the message, such as file names.
 
     Raises:
       InputError: Two equal images have different labels; the message names both.
     """
     first_seen: dict[str, int] = {}
-    for row, fingerprint in enumerate(image_fingerprints(images)):
+    for row, fingerprint in enumerate(fingerprints):
         other = first_seen.setdefault(fingerprint, row)
         if labels[other] != labels[row]:
             raise InputError(

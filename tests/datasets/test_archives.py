@@ -1,0 +1,158 @@
+import os
+import struct
+import zipfile
+
+import pytest
+
+from metabone.datasets import archives
+from metabone.datasets.archives import open_members
+from metabone.errors import InputError
+
+
+def write_zip(path, members, **options):
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_folder_and_its_zip_read_alike(tmp_path):
+    members = [("b/2.png", b"two"), ("a/1.png", b"one"), (".DS_Store", b""), ("__MACOSX/x", b"")]
+    for name, data in members:
+        file = tmp_path / "folder" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    packed = write_zip(tmp_path / "packed.zip", members)
+    for path in (tmp_path / "folder", packed):
+        with open_members(path) as opened:
+            assert opened.names == ("a/1.png", "b/2.png")
+            assert opened.folders == ("a", "b")
+            assert opened.read("b/2.png") == b"two"
+
+
+def test_a_fingerprint_follows_content_and_names(tmp_path):
+    def fingerprint():
+        with open_members(tmp_path) as members:
+            return members.fingerprint()
+
+    (tmp_path / "a").write_bytes(b"1")
+    first = fingerprint()
+    assert fingerprint() == first
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert fingerprint() != first
+    (tmp_path / "b").write_bytes(b"2")
+    assert fingerprint() != first
+
+
+@pytest.mark.parametrize(
+    "name", ["../out.png", "a/../../out.png", "/etc/out.png", "..\\out.png", "C:/out.png"]
+)
+def test_a_name_that_leads_out_is_refused(name, tmp_path, one_line):
+    path = write_zip(tmp_path / "slip.zip", [(name, b"x")])
+    with pytest.raises(InputError, match="leads out of the zip") as caught, open_members(path):
+        pass
+    one_line(caught, "slip.zip")
+    assert os.listdir(tmp_path) == ["slip.zip"]
+
+
+def test_a_name_that_cannot_be_printed_is_refused(tmp_path, one_line):
+    path = write_zip(tmp_path / "x.zip", [("a\nb.png", b"x")])
+    with pytest.raises(InputError, match="cannot be printed") as caught, open_members(path):
+        pass
+    one_line(caught)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a\x1b[31m.png").touch()
+    with pytest.raises(InputError, match="cannot be printed"), open_members(tmp_path / "folder"):
+        pass
+
+
+@pytest.mark.parametrize("kept", [0, 10, 0.5, 0.99])
+def test_a_truncated_zip_is_refused(kept, tmp_path, one_line):
+    path = write_zip(tmp_path / "images.zip", [(f"{n}.png", os.urandom(200)) for n in range(5)])
+    data = path.read_bytes()
+    path.write_bytes(data[: kept if kept >= 1 else int(kept * len(data))])
+    with pytest.raises(InputError, match="not a complete zip file") as caught, open_members(path):
+        pass
+    one_line(caught, "images.zip")
+
+
+def test_a_damaged_member_is_refused(tmp_path, one_line):
+    path = write_zip(tmp_path / "x.zip", [("a.png", b"film" * 50)])
+    data = bytearray(path.read_bytes())
+    data[data.index(b"filmfilm") + 5] ^= 1
+    path.write_bytes(data)
+    with open_members(path) as members, pytest.raises(InputError, match="damaged") as caught:
+        members.read("a.png")
+    one_line(caught, "x.zip:a.png")
+
+
+def test_an_encrypted_member_is_refused(tmp_path):
+    path = write_zip(tmp_path / "x.zip", [("a.png", b"film")])
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(signature) + offset] |= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"'a\.png' is encrypted"), open_members(path):
+        pass
+
+
+def test_a_zip_bomb_is_refused_without_unpacking(tmp_path, monkeypatch):
+    path = write_zip(
+        tmp_path / "x.zip", [("a.png", bytes(2**22))], compression=zipfile.ZIP_DEFLATED
+    )
+    monkeypatch.setattr(archives, "_RATIO_FREE_BYTES", 2**20)
+    with pytest.raises(InputError, match="over 200 times its size"), open_members(path):
+        pass
+
+
+def test_a_member_that_claims_to_be_huge_is_refused(tmp_path):
+    path = write_zip(tmp_path / "x.zip", [("a.png", b"film")])
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, data.index(b"PK\1\2") + 24, 2**30)
+    path.write_bytes(data)
+    with (
+        pytest.raises(InputError, match=r"'a\.png' is above the limit of 256 MiB"),
+        open_members(path),
+    ):
+        pass
+
+
+def test_a_member_larger_than_it_claims_is_refused(tmp_path):
+    path = write_zip(tmp_path / "x.zip", [("a.png", b"film" * 100)])
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, data.index(b"PK\1\2") + 24, 4)
+    path.write_bytes(data)
+    with open_members(path) as members, pytest.raises(InputError, match="damaged"):
+        members.read("a.png")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_twice_in_a_zip_is_refused(tmp_path):
+    path = write_zip(tmp_path / "x.zip", [("a.png", b"1"), ("a.png", b"2")])
+    with pytest.raises(InputError, match=r"holds 'a\.png' twice"), open_members(path):
+        pass
+
+
+def test_a_link_in_a_zip_is_refused(tmp_path):
+    link = zipfile.ZipInfo("a.png")
+    link.external_attr = 0o120777 << 16
+    path = write_zip(tmp_path / "x.zip", [(link, b"/etc/hostname")])
+    with pytest.raises(InputError, match="a link and no file"), open_members(path):
+        pass
+
+
+def test_a_pipe_in_a_folder_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(InputError, match="not a regular file"), open_members(tmp_path):
+        pass
+
+
+def test_a_link_to_a_folder_is_refused(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="links are not followed"), open_members(tmp_path):
+        pass
+
+
+def test_a_missing_path_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nothing\.zip: no such file"):
+        open_members(tmp_path / "nothing.zip").__enter__()

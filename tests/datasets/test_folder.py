@@ -1,0 +1,123 @@
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+from metabone.datasets.source import load_images
+from metabone.errors import InputError
+
+
+@pytest.fixture
+def classes(tmp_path, film):
+    """Three classes of two images, one of them an RGB JPEG."""
+    for number, name in enumerate(["femur", "radius", "ulna"] * 2):
+        folder = tmp_path / "classes" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.png").write_bytes(film(number))
+    return tmp_path / "classes"
+
+
+def load(path, data_dir, **options):
+    return load_images(f"folder:{path}", data_dir=str(data_dir), **{"size": 16, **options})
+
+
+def test_each_folder_is_a_class(classes, data_dir):
+    images = load(classes, data_dir)
+    assert images.class_names == ("femur", "radius", "ulna")
+    assert images.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert images.images.shape == (6, 16, 16, 1) and images.images.dtype == np.uint8
+    assert images.class_counts() == {"femur": 2, "radius": 2, "ulna": 2}
+    assert images.provenance.kind == "real"
+
+
+@pytest.mark.parametrize("wrap", ["", "bones/"])
+def test_a_zip_with_or_without_a_folder_around_reads_the_same(classes, data_dir, tmp_path, wrap):
+    path = tmp_path / "classes.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in classes.rglob("*.png"):
+            archive.write(file, wrap + file.relative_to(classes).as_posix())
+    zipped, plain = load(path, data_dir), load(classes, data_dir)
+    np.testing.assert_array_equal(zipped.images, plain.images)
+    assert zipped.class_names == plain.class_names
+    assert zipped.provenance.sha256 == plain.provenance.sha256
+
+
+def test_colour_conversions_are_counted_on_the_record(classes, data_dir, encode):
+    rgb = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    (classes / "ulna" / "rgb.jpg").write_bytes(encode(rgb, "JPEG"))
+    grey, colour = load(classes, data_dir), load(classes, data_dir, channels=3)
+    assert "RGB to grey by ITU-R 601-2 luma (1 of 7 images)" in grey.provenance.conversions
+    assert "grey repeated to RGB (6 of 7 images)" in colour.provenance.conversions
+    assert colour.images.shape == (7, 16, 16, 3)
+
+
+def test_folders_below_a_class_belong_to_it(classes, data_dir, film):
+    (classes / "ulna" / "left").mkdir()
+    (classes / "ulna" / "left" / "9.png").write_bytes(film(9))
+    assert load(classes, data_dir).class_counts()["ulna"] == 3
+
+
+def empty_class(folder, film):
+    (folder / "wrist").mkdir()
+
+
+def text_named_jpg(folder, film):
+    (folder / "ulna" / "note.jpg").write_text("an ulna")
+
+
+def other_file(folder, film):
+    (folder / "ulna" / "note.txt").write_text("an ulna")
+
+
+def image_outside(folder, film):
+    (folder / "0.png").write_bytes(film(0))
+
+
+def same_image_in_two_classes(folder, film):
+    (folder / "ulna" / "copy.png").write_bytes((folder / "femur" / "0.png").read_bytes())
+
+
+def one_class(folder, film):
+    shutil.rmtree(folder / "femur")
+    shutil.rmtree(folder / "radius")
+
+
+def nothing(folder, film):
+    one_class(folder, film)
+    shutil.rmtree(folder / "ulna")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (empty_class, "class folder 'wrist' holds no images"),
+        (text_named_jpg, "ulna/note.jpg: not a PNG or JPEG image"),
+        (other_file, "ulna/note.txt: neither .png nor .jpg"),
+        (image_outside, "0.png: lies outside the classes"),
+        (same_image_in_two_classes, "are the same image under two labels"),
+        (one_class, "holds 1 class folders, expected two or more"),
+        (nothing, "holds 0 class folders, expected two or more"),
+    ],
+)
+def test_bad_folders_are_one_line(spoil, message, classes, data_dir, film, one_line):
+    spoil(classes, film)
+    with pytest.raises(InputError) as caught:
+        load(classes, data_dir)
+    one_line(caught, message, str(classes))
+    assert not data_dir.exists()
+
+
+def test_an_empty_class_in_a_zip_is_refused(classes, data_dir, tmp_path):
+    empty_class(classes, None)
+    path = shutil.make_archive(str(tmp_path / "packed"), "zip", classes)
+    with pytest.raises(InputError, match="class folder 'wrist' holds no images"):
+        load(path, data_dir)
+
+
+def test_a_missing_folder_or_wrong_channels_are_named(classes, data_dir, tmp_path):
+    with pytest.raises(InputError, match="nothing: no such file or folder"):
+        load(tmp_path / "nothing", data_dir)
+    with pytest.raises(InputError, match=r"channels must be 1 \(grey\) or 3 \(RGB\), not 2"):
+        load(classes, data_dir, channels=2)
+    assert not data_dir.exists()
