@@ -75,9 +75,11 @@ def duration(seconds: float) -> str:
     Returns:
       The two largest units.
 
-    >>> duration(42.3), duration(754), duration(9000)
-    ('42 s', '12 min 34 s', '2 h 30 min')
+    >>> duration(1.23), duration(42.3), duration(754), duration(9000)
+    ('1.2 s', '42 s', '12 min 34 s', '2 h 30 min')
     """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,0 +1,228 @@
+"""A run's folder: opened by one process at a time, continued only under the settings it began with.
+
+`runs_dir/experiment/name/` holds `config.json`, `metrics.jsonl`, `events/` (TensorBoard),
+`checkpoints/` (one folder a phase) and `result.json`; the report joins them later.
+"""
+
+import fcntl
+import functools
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import metabone
+from metabone.errors import InputError
+from metabone.training.checkpoints import Checkpoints
+from metabone.training.json_files import differences, plain, read_json, write_json_atomically
+from metabone.training.results import ResultFile
+from metabone.training.writers import MetricsWriter
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
+
+
+class Run:
+    """A run that this process holds. Made by `open_run`; a context manager.
+
+    Attributes:
+      path: its folder.
+      experiment: name of the experiment.
+      config: the resolved settings as they are written, plain JSON values.
+      seed: the run's seed, or None.
+      continued: whether the run existed before.
+    """
+
+    def __init__(self, path: Path, record: dict[str, Any], continued: bool, lock: TextIO):
+        self.path = path
+        self.experiment: str = record["experiment"]
+        self.config: dict[str, Any] = record["config"]
+        self.seed: int | None = record["seed"]
+        self.continued = continued
+        self._record = record
+        self._lock = lock
+
+    @functools.cached_property
+    def results(self) -> ResultFile:
+        """Its `result.json`."""
+        return ResultFile(self.path / "result.json", self.experiment)
+
+    @functools.cached_property
+    def metrics(self) -> MetricsWriter:
+        """Its `metrics.jsonl` and TensorBoard events."""
+        return MetricsWriter(self.path / "metrics.jsonl", self.path / "events")
+
+    def checkpoints(self, phase: str, min_seconds: float = 20.0) -> Checkpoints:
+        """The checkpoints of one phase, `checkpoints/<phase>/`.
+
+        Args:
+          phase: a name as a run's.
+          min_seconds: see `Checkpoints`.
+
+        Returns:
+          Checkpoints that carry the run's settings, and tell `results` the time with each save.
+        """
+        folder = self.path / "checkpoints" / _checked_name("phase", phase)
+        settings = {"config": self.config, "seed": self.seed}
+        return Checkpoints(
+            folder, settings=settings, min_seconds=min_seconds, on_save=self.results.tick
+        )
+
+    def record_data(self, entries: Sequence[Any]) -> None:
+        """Writes down which data the run uses, in `config.json` and `result.json`.
+
+        Args:
+          entries: one a source: a mapping or dataclass with e.g. role, source, kind and sha256.
+
+        Raises:
+          InputError: if the run was begun with other data.
+        """
+        entries = plain(list(entries))
+        known = self._record.get("data")
+        if known is not None and known != entries:
+            differing = differences(_by_role(known), _by_role(entries))
+            raise InputError(f"run {self.path} was started with other data: {differing}")
+        if known is None:
+            self._record["data"] = entries
+            write_json_atomically(self.path / "config.json", self._record)
+        if not self.results.complete:
+            self.results.set(data=entries)
+
+    def close(self) -> None:
+        """Lets another process have the run."""
+        if "metrics" in self.__dict__:
+            self.metrics.close()
+        self._lock.close()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def open_run(
+    runs_dir: str | os.PathLike,
+    experiment: str,
+    name: str,
+    config: Any,
+    *,
+    seed: int | None = None,
+) -> Run:
+    """Starts a run, or continues it if it was started with the same settings.
+
+    The run is held until it is closed or the process ends, however it ends.
+
+    Args:
+      runs_dir: folder of all runs; made if missing.
+      experiment: name of the experiment.
+      name: name of the run: letters, digits and `._+=-`, beginning with a letter or digit.
+      config: the resolved settings, a mapping or dataclass with a JSON form. Only what the result
+        depends on: a run with a different value is another run.
+      seed: the run's seed, part of its settings; `config["seed"]`, if any, when it is not given.
+
+    Returns:
+      The run.
+
+    Raises:
+      InputError: if a name is not usable, the folder cannot be written, another process holds the
+        run, or it was started with other settings; nothing is left behind then.
+    """
+    experiment = _checked_name("experiment", experiment)
+    name = _checked_name("run", name)
+    config = plain(config)
+    seed = config.get("seed") if seed is None else seed
+    path = Path(runs_dir).expanduser().absolute() / experiment / name
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / ".lock").open("a", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write the run folder {path}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"run {path} is in use by another process") from error
+        record, continued = _record(path, experiment, name, config, seed)
+    except BaseException:
+        lock.close()
+        raise
+    return Run(path, record, continued, lock)
+
+
+def _record(path, experiment, name, config, seed) -> tuple[dict[str, Any], bool]:
+    """What `config.json` says, written if the run is new."""
+    file = path / "config.json"
+    now = {"versions": versions(), "git": git_revision()}
+    if not file.exists():
+        record = {"experiment": experiment, "name": name, "seed": seed, "config": config} | now
+        write_json_atomically(file, record)
+        return record, False
+    record = read_json(file)
+    if not isinstance(record, dict) or not {"experiment", "seed", "config"} <= record.keys():
+        raise InputError(f"{file} is not a run's config (expected experiment, seed and config)")
+    old = {**record["config"], "seed": record["seed"]}
+    differing = differences(old, {**config, "seed": seed})
+    if differing:
+        raise InputError(f"run {path} was started with other settings: {differing}")
+    latest = record.get("continued", [record])[-1]
+    if any(latest.get(key) != value for key, value in now.items()):
+        # Bits may differ from here on, so say so where the run is described.
+        record["continued"] = [*record.get("continued", []), now]
+        write_json_atomically(file, record)
+    return record, True
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of what a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in ("metabone", "jax", "jaxlib", "flax", "optax"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+def git_revision() -> str | None:
+    """The commit of the source in use, with `-dirty` if it was changed since.
+
+    Returns:
+      None where there is no git or the package is not in a repository of its own.
+    """
+    folder = Path(metabone.__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        ).stdout.strip()
+
+    try:
+        # An installed copy may lie within somebody else's repository, which does not track it.
+        git("ls-files", "--error-unmatch", "__init__.py")
+        revision = git("rev-parse", "HEAD")
+        return f"{revision}-dirty" if git("status", "--porcelain", "-uno") else revision
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _checked_name(what: str, name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{what} name {name!r} must be letters, digits and ._+=- only, "
+            "beginning with a letter or digit"
+        )
+    return name
+
+
+def _by_role(entries: list[Any]) -> dict[str, Any]:
+    return {
+        str(e.get("role", i)) if isinstance(e, dict) else str(i): e for i, e in enumerate(entries)
+    }
