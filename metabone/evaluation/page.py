@@ -25,7 +25,8 @@ body { margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
 main { max-width: 60rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .6rem; letter-spacing: -.015em; }
-h2 { font-size: 1.2rem; margin: 3rem 0 .9rem; padding-top: 1rem; border-top: 1px solid var(--line); }
+h2 { font-size: 1.2rem; margin: 3rem 0 .9rem; padding-top: 1rem;
+  border-top: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; }
 p { max-width: 44rem; margin: .5rem 0; overflow-wrap: anywhere; }
 .lead { color: var(--soft); font-size: 1.05rem; }
@@ -45,12 +46,16 @@ th, td { padding: .4rem .8rem; text-align: right; border-bottom: 1px solid var(-
 thead th { color: var(--soft); font-size: .88rem; border-bottom-color: var(--soft);
   vertical-align: bottom; }
 th.label { text-align: left; padding-left: 0; }
+.many { font-size: .88rem; }
+.many th, .many td { padding-left: .4rem; padding-right: .4rem; }
 td .aside { display: block; color: var(--soft); font-size: .82rem; }
+figcaption { margin-top: .35rem; }
 figure { margin: 0; min-width: 0; }
 figure svg { display: block; width: 100%; height: auto; }
 .grid { display: grid; gap: 1.6rem 2rem; margin: 1rem 0;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
-.grid.small { gap: 1.2rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 13.5rem), 1fr)); }
+.grid.small { gap: 1.2rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 13.5rem), 1fr)); }
 .wide { max-width: 40rem; margin: 1rem 0; }
 .matrix { width: 100%; table-layout: fixed; font-size: .85rem; }
 .matrix th, .matrix td { padding: .3rem .2rem; text-align: center; white-space: normal; }
@@ -97,7 +102,7 @@ def section(title: str, *parts: str) -> str:
 
 def paragraph(text: str, css: str = "") -> str:
     """A paragraph of plain text, or nothing."""
-    return f"<p{_class(css)}>{escape(text)}</p>" if text else ""
+    return f"<p{_class(css)}>{plain(text)}</p>" if text else ""
 
 
 def badge(label: str) -> str:
@@ -114,7 +119,7 @@ def grid(*parts: str, small: bool = False) -> str:
 def figure(html: str, caption: str, label: str = "", css: str = "") -> str:
     """A picture or a table as HTML over its caption, with the badge of its data."""
     mark = badge(label) + " " if label else ""
-    return f"<figure{_class(css)}>{html}<figcaption>{mark}{escape(caption)}</figcaption></figure>"
+    return f"<figure{_class(css)}>{html}<figcaption>{mark}{plain(caption)}</figcaption></figure>"
 
 
 def jpeg_uri(data: bytes) -> str:
@@ -136,13 +141,15 @@ def table(content: Table | None, label: str = "") -> str:
         for i, cell in enumerate(row):
             aside = f'<span class="aside">[{escape(cell.aside)}]</span>' if cell.aside else ""
             tag = 'th scope="row" class="label"' if i < content.labels else "td"
-            cells.append(f"<{tag}>{escape(cell.text)}{aside}</{tag[:2]}>")
+            cells.append(f"<{tag}>{plain(cell.text)}{aside}</{tag[:2]}>")
         lines.append(f"<tr>{''.join(cells)}</tr>\n")
     mark = badge(label) + " " if label else ""
+    title = content.title.replace(f"; {label}", "", 1) if label else content.title
     notes = "".join(paragraph(note, "note") for note in content.notes)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(content.title)}">'
-        f"<table><caption>{mark}{escape(content.title)}</caption>"
+        f"<table{_class('many' if len(content.columns) > 6 else '')}>"
+        f"<caption>{mark}{plain(title)}</caption>"
         f"<thead><tr>{head}</tr></thead>\n<tbody>{''.join(lines)}</tbody></table></div>{notes}"
     )
 
@@ -160,6 +167,11 @@ def definitions(entries: dict[str, str]) -> str:
 def details(summary: str, html: str) -> str:
     """HTML that opens on demand."""
     return f"<details><summary>{escape(summary)}</summary>{html}</details>" if html else ""
+
+
+def plain(text: str) -> str:
+    """Plain text as HTML: escaped, a number kept on one line with its sign or unit."""
+    return escape(text).replace(" %", "&nbsp;%").replace(" ± ", "&nbsp;±&nbsp;")
 
 
 def _class(css: str) -> str:

@@ -161,7 +161,7 @@ def region_bars(
                 markeredgecolor=_INK,
             )
         if chance is not None:
-            _chance(axes, chance)
+            _chance(axes, chance, named=False)
         axes.set_xticks(places, names)
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel(ylabel)
@@ -238,8 +238,10 @@ def smooth(values: np.ndarray) -> np.ndarray:
     return (total[high] - total[low]) / (high - low)
 
 
-def _chance(axes: Axes, level: float) -> None:
+def _chance(axes: Axes, level: float, named: bool = True) -> None:
     axes.axhline(level, color=_SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
+    if not named:
+        return
     axes.annotate(
         "chance",
         (1, level),

@@ -46,7 +46,7 @@ MIN_KANG_2018 = Reference(
         "with no interval stated"
     ),
     regions=MIN_KANG_2018_TABLE_4,
-    regions_caveat="the paper does not state for which learner and how many films a class",
+    regions_caveat="the paper does not state the learner, the films a class, or every joint",
 )
 
 

@@ -1,5 +1,6 @@
 """Tables of a result, for the terminal, for Markdown and for the report."""
 
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -103,7 +104,7 @@ def gains_table(
     if not found:
         return None
     scale = scale_of(found[0].metric)
-    unit = " points" if scale.unit == "%" else f", {scale.unit}" if scale.unit else ""
+    unit = ", points" if scale.unit == "%" else f", {scale.unit}" if scale.unit else ""
     noun = (presentation or presentation_of(result)).noun
     shots = sorted({g.shots for g in found})
     cells = {
@@ -163,7 +164,7 @@ def region_table(
         scale = scale_of(rows[0]["metric"])
         figures = (Cell("", scale.figure(value)) for value in reference.regions)
         lines.append((Cell(reference.name), Cell(""), *figures, Cell(ABSENT)))
-        notes = [_bracket_note(reference) + f" For its regions {reference.regions_caveat}."]
+        notes = [_bracket_note(reference) + f" Of its regions {reference.regions_caveat}."]
     return Table(
         title=_title(result, rows, presentation.noun, norm=norm, shots=shots),
         columns=("learning", "model", *(f"region {r}" for r in regions), "vote"),
@@ -200,7 +201,8 @@ def to_text(table: Table) -> str:
         )
         lines.append("  ".join(padded).rstrip())
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    return "\n".join([table.title, rule, lines[0], rule, *lines[1:], rule, *table.notes])
+    notes = (textwrap.fill(note, max(80, len(rule))) for note in table.notes)
+    return "\n".join([table.title, rule, lines[0], rule, *lines[1:], rule, *notes])
 
 
 def to_markdown(table: Table) -> str:

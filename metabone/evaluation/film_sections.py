@@ -1,0 +1,174 @@
+"""Sections about regions of a film: how well each is read, and what they voted."""
+
+import io
+from html import escape
+
+import numpy as np
+from PIL import Image
+
+from metabone.evaluation import page, plots, tables
+from metabone.evaluation.result import (
+    Presentation,
+    data_label,
+    distinct,
+    norms_of,
+    region_rows,
+    scale_of,
+    select,
+    shots_of,
+)
+from metabone.evaluation.run_folder import Films, Run
+from metabone.evaluation.sections import chance_of, without_common_start
+
+_MOST_FILMS = 12
+_FILM_SIDE = 384
+_RIGHT, _WRONG = "#35c2ff", "#ff8a1f"
+
+
+def regions(run: Run, show: Presentation) -> str:
+    """Every region alone and their vote, as bars an arm and as a table."""
+    norms = norms_of(run.result)
+    rows = region_rows(run.result, norms[0]) if norms else []
+    if not rows:
+        return ""
+    shots = shots_of(rows)[-1]
+    label = data_label(run.result, show.noun)
+    return page.section(
+        f"Regions, {shots} shots",
+        page.paragraph(_region_list(run)),
+        _bars(run, show, select(rows, shots=shots), label),
+        page.table(tables.region_table(run.result, norms[0], shots, show), label),
+        page.table(tables.tie_table(run.result, show), label),
+        page.paragraph(
+            "A tie falls to the class with the larger probability summed over regions, then to "
+            "the lower class.",
+            "note",
+        )
+        if tables.tie_table(run.result, show)
+        else "",
+    )
+
+
+def films(run: Run, show: Presentation) -> str:
+    """Example films with the boxes that were read, coloured by whether each voted right."""
+    if run.films is None or not len(run.films.films):
+        return ""
+    label = data_label(run.result, show.noun)
+    shown = min(len(run.films.films), _MOST_FILMS)
+    cards = [_card(run.films, i, run, label) for i in range(shown)]
+    whole = run.films.boxes.shape[1] == 1
+    explanation = (
+        "The whole film is read as one region; the label is the class it was taken for."
+        if whole
+        else "Boxes are the regions that were read; the label on each is the class it voted for."
+    )
+    key = (
+        '<p class="key note"><span><i class="right"></i>right (solid)</span>'
+        '<span><i class="wrong"></i>wrong (dashed)</span></p>'
+    )
+    return page.section(
+        "Example films" if show.noun == "films" else "Examples",
+        page.paragraph(explanation),
+        key,
+        page.grid(*cards, small=True),
+    )
+
+
+def _region_list(run: Run) -> str:
+    names = [str(name) for name in run.result.get("region_names", ())]
+    return "; ".join(f"{i}: {name}" for i, name in enumerate(names, 1)) + "." if names else ""
+
+
+def _bars(run: Run, show: Presentation, rows: list, label: str) -> str:
+    scale = scale_of(rows[0]["metric"])
+    numbered = sorted({r["region"] for r in rows} - {"vote"})
+    reference = show.reference
+    published = reference.regions if reference and len(reference.regions) == len(numbered) else ()
+    highest = max(r["mean"] + (r.get("ci95") or 0.0) for r in rows if r.get("mean") is not None)
+    top = scale.factor * max(highest, *published, 0.0) * 1.06
+    charts = []
+    for learning, model in distinct(rows, "learning", "model"):
+        own = {r["region"]: r for r in select(rows, learning=learning, model=model)}
+        found = [own[r] for r in (*numbered, "vote") if own.get(r, {}).get("mean") is not None]
+        if len(found) != len(numbered) + 1:
+            continue
+        means = [r["mean"] * scale.factor for r in found]
+        names = [*map(str, numbered), "vote"]
+        figures = ", ".join(f"{n} {m:.1f}" for n, m in zip(names, means, strict=True))
+        chart = plots.region_bars(
+            names,
+            means,
+            [(r.get("ci95") or 0.0) * scale.factor for r in found],
+            [value * scale.factor for value in published],
+            scale.heading,
+            alt=f"{scale.heading} of regions, {learning} {model}: {figures}.",
+            chance=chance_of(run, rows[0]["metric"]),
+            top=top,
+        )
+        charts.append(page.figure(chart, f"{learning} {model}", label))
+    if not charts:
+        return ""
+    legend = "Bars: each region alone and, set apart, the vote, with 95 % intervals."
+    if chance_of(run, rows[0]["metric"]) is not None:
+        legend += " Dotted: chance."
+    if published:
+        legend += (
+            f" Diamonds: {reference.name}, {reference.caveat}; {reference.regions_caveat}, so the "
+            "same diamonds stand in every chart."
+        )
+    return page.grid(*charts) + page.paragraph(legend, "note")
+
+
+def _card(shown: Films, i: int, run: Run, label: str) -> str:
+    names = [str(name) for name in run.result.get("class_names", ())]
+    short = without_common_start(names)
+
+    def name(which: int, names: list[str] = names) -> str:
+        return names[which] if 0 <= which < len(names) else str(which)
+
+    film, truth, answer = shown.films[i], int(shown.truth[i]), int(shown.votes[i])
+    votes = [int(v) for v in shown.region_votes[i]]
+    height, width = film.shape
+    single = len(votes) == 1
+    boxes = "".join(
+        _box(box, name(v, short), v == truth, (width, height))
+        for box, v in zip(shown.boxes[i].tolist(), votes, strict=True)
+    )
+    verdict = "right" if answer == truth else "wrong"
+    caption = f"True {name(truth)}, read as {name(answer)}: {verdict}"
+    if not single:
+        caption += f"; {sum(v == truth for v in votes)} of {len(votes)} regions right"
+    alt = f"Film {i + 1}. {caption}. Votes: {', '.join(name(v) for v in votes)}."
+    html = (
+        f'<svg class="film" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}">'
+        f'<image href="{page.jpeg_uri(_jpeg(film))}" width="{width}" height="{height}"/>'
+        f"{boxes}</svg>"
+    )
+    mark = "\N{CHECK MARK}" if answer == truth else "\N{BALLOT X}"
+    return page.figure(html, f"{mark} {caption}.", label)
+
+
+def _box(box: list[int], name: str, right: bool, size: tuple[int, int]) -> str:
+    """A rectangle with its vote above it, or inside where there is no room above."""
+    unit = size[0] / 512  # so that lines and type look alike on films of any size
+    inset = 3 * unit
+    x0, y0 = max(box[0], inset), max(box[1], inset)
+    x1, y1 = min(box[2], size[0] - inset), min(box[3], size[1] - inset)
+    colour, dash = (_RIGHT, "") if right else (_WRONG, f' stroke-dasharray="{9 * unit:g}"')
+    above = y0 - 7 * unit
+    y = above if above > 22 * unit else y0 + 26 * unit
+    return (
+        f'<rect x="{x0:g}" y="{y0:g}" width="{x1 - x0:g}" height="{y1 - y0:g}" fill="none" '
+        f'stroke="{colour}" stroke-width="{4 * unit:g}"{dash}/>'
+        f'<text x="{x0 + (0 if y == above else 8 * unit):g}" y="{y:g}" fill="{colour}" '
+        f'font-size="{24 * unit:g}" font-weight="600" stroke="#000" stroke-width="{5 * unit:g}" '
+        f'paint-order="stroke">{escape(name)}</text>'
+    )
+
+
+def _jpeg(film: np.ndarray) -> bytes:
+    image = Image.fromarray(film)
+    image.thumbnail((_FILM_SIDE, _FILM_SIDE), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    image.save(stream, format="JPEG", quality=82)
+    return stream.getvalue()
