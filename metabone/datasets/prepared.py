@@ -111,9 +111,10 @@ def prepare(
             with _only_writer(root):
                 if not place.is_dir():
                     _write(make_builder, place, root)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # The record writer's own are RuntimeError.
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
             raise InputError(
-                f"data_dir {root}: cannot be written ({error.strerror or error}); "
+                f"data_dir {root}: cannot be written ({reason}); "
                 "set METABONE_DATA_DIR or data_dir to a folder that can"
             ) from None
     return _open(place)
