@@ -18,7 +18,7 @@ from metabone.evaluation.result import (
     shots_of,
 )
 from metabone.evaluation.run_folder import Films, Run
-from metabone.evaluation.sections import chance_of, without_common_start
+from metabone.evaluation.sections import chance_of, colour_of, without_common_start
 
 _MOST_FILMS = 12
 _FILM_SIDE = 384
@@ -102,6 +102,7 @@ def _bars(run: Run, show: Presentation, rows: list, label: str) -> str:
             [value * scale.factor for value in published],
             scale.heading,
             alt=f"{scale.heading} of regions, {learning} {model}: {figures}.",
+            colour=colour_of(learning, rows),
             chance=chance_of(run, rows[0]["metric"]),
             top=top,
         )

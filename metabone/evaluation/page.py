@@ -40,7 +40,8 @@ p { max-width: 44rem; margin: .5rem 0; overflow-wrap: anywhere; }
   margin: 1rem 0; max-width: none; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding-bottom: .5rem; }
+caption { text-align: left; padding-bottom: .5rem; position: sticky; left: 0;
+  max-width: calc(100vw - 2rem); }
 th, td { padding: .4rem .8rem; text-align: right; border-bottom: 1px solid var(--line);
   font-weight: 400; white-space: nowrap; vertical-align: top; }
 thead th { color: var(--soft); font-size: .88rem; border-bottom-color: var(--soft);
@@ -56,7 +57,7 @@ figure svg { display: block; width: 100%; height: auto; }
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
 .grid.small { gap: 1.2rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 13.5rem), 1fr)); }
-.wide { max-width: 40rem; margin: 1rem 0; }
+.wide { max-width: 36rem; margin: 1rem 0; }
 .matrix { width: 100%; table-layout: fixed; font-size: .85rem; }
 .matrix th, .matrix td { padding: .3rem .2rem; text-align: center; white-space: normal; }
 .matrix td { border: 1px solid var(--line); background: rgb(var(--heat) / var(--share));
@@ -73,7 +74,9 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; min-width: 0
 details { margin: .6rem 0; } summary { cursor: pointer; }
 code { font: .85em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 @media (max-width: 34rem) { main { padding: 1.5rem 1rem 3rem; } h1 { font-size: 1.5rem; }
-  th, td { padding: .35rem .45rem; } body { font-size: 15px; } }
+  body { font-size: 15px; } td, tbody th { font-size: .85rem; }
+  thead th { font-size: .78rem; } th, td { padding: .35rem .22rem; }
+  .many th, .many td { font-size: .8rem; } .answer { font-size: 1.1rem; } }
 @media print { :root { color-scheme: light; --paper: #fff; --ink: #000; --soft: #444;
     --line: #bbb; --wash: #f4f4f4; --c0: #1d62c9; --c1: #b4530a; --c2: #1a7f53; --c3: #8250c4;
     --seed: #444; --badge: #7a4a00; --badge-wash: #fff3d6; --real: #0b5a3c;

@@ -89,7 +89,7 @@ def over_shots(
     Returns:
       An inline SVG.
     """
-    with _chart(6.2, 3.6, alt) as (axes, out):
+    with _chart(4.9, 3.4, alt) as (axes, out):
         ticks = sorted({x for line in lines for x in line.x})
         place = {x: i for i, x in enumerate(ticks)}
         for i, line in enumerate(lines):
@@ -127,6 +127,7 @@ def region_bars(
     references: Sequence[float],
     ylabel: str,
     alt: str,
+    colour: int = 0,
     chance: float | None = None,
     top: float | None = None,
 ) -> str:
@@ -139,6 +140,7 @@ def region_bars(
       references: [R] published figures, or empty.
       ylabel: heading of the vertical axis.
       alt: the chart in words.
+      colour: index of the learner's colour; regions have it faint, the vote in full.
       chance: level of guessing.
       top: end of the vertical axis, so that charts side by side compare.
 
@@ -147,9 +149,9 @@ def region_bars(
     """
     with _chart(3.7, 2.6, alt) as (axes, out):
         places = np.arange(len(names)) + np.where(np.arange(len(names)) == len(names) - 1, 0.4, 0.0)
-        colours = [_COLOURS[0]] * (len(names) - 1) + [_COLOURS[1]]
-        style = {"ecolor": _INK, "elinewidth": 1.1, "capsize": 2.5}
-        axes.bar(places, means, 0.72, yerr=errors, color=colours, error_kw=style)
+        bars = axes.bar(places, means, 0.72, color=_COLOURS[colour % len(_COLOURS)], alpha=0.5)
+        bars[-1].set_alpha(1.0)
+        axes.errorbar(places, means, errors, fmt="none", ecolor=_INK, elinewidth=1.1, capsize=2.5)
         if len(references):
             axes.plot(
                 places[: len(references)],
@@ -221,7 +223,7 @@ def thin(steps: np.ndarray, values: np.ndarray, most: int = 300) -> tuple[np.nda
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Centred running mean over a fifteenth of the points, with less of it towards the ends.
+    """Centred running mean over a fifteenth of the points, one-sided at the ends.
 
     Args:
       values: [n] finite.
@@ -232,9 +234,7 @@ def smooth(values: np.ndarray) -> np.ndarray:
     reach = len(values) // 30
     total = np.concatenate([[0.0], np.cumsum(values)])
     at = np.arange(len(values))
-    # Symmetric all the way, so that a trend is not bent at the ends.
-    reaches = np.minimum(reach, np.minimum(at, len(values) - 1 - at))
-    low, high = at - reaches, at + reaches + 1
+    low, high = np.maximum(at - reach, 0), np.minimum(at + reach + 1, len(values))
     return (total[high] - total[low]) / (high - low)
 
 

@@ -1,10 +1,12 @@
 """Sections with the figures of any experiment; each is empty where the run has no data for it."""
 
+from collections.abc import Sequence
 from html import escape
 
 from metabone.evaluation import page, plots, tables
 from metabone.evaluation.result import (
     Presentation,
+    Row,
     data_label,
     distinct,
     gains,
@@ -132,6 +134,12 @@ def without_common_start(names: list[str]) -> list[str]:
     return [name.removeprefix(common) for name in names]
 
 
+def colour_of(learning: str, rows: Sequence[Row]) -> int:
+    """Index of a learner's colour: meta and base have theirs in every chart of every report."""
+    others = [name for name in distinct(rows, "learning") if name not in ("meta", "base")]
+    return ["meta", "base", *others].index(learning)
+
+
 def chance_of(run: Run, metric: str) -> float | None:
     """Level of guessing on balanced classes, in the scale of the plots."""
     classes = len(run.result.get("class_names", ()))
@@ -143,16 +151,14 @@ def _over_shots(run: Run, show: Presentation, norm: str | None) -> str:
     if len(shots_of(rows)) < 2:
         return ""
     scale = scale_of(rows[0]["metric"])
-    learnings, models = distinct(rows, "learning"), distinct(rows, "model")
-    # Colours by rank of a fixed pair first: meta is the same blue in every report.
-    ranked = sorted(learnings, key=lambda name: (name != "meta", name != "base"))
+    models = distinct(rows, "model")
     lines = []
     for learning, model in distinct(rows, "learning", "model"):
         own = sorted(select(rows, learning=learning, model=model), key=lambda r: r["shots"])
         lines.append(
             plots.Line(
                 name=f"{learning} {model}",
-                colour=ranked.index(learning),
+                colour=colour_of(learning, rows),
                 style=models.index(model),
                 x=[r["shots"] for r in own],
                 y=[r["mean"] * scale.factor for r in own],
