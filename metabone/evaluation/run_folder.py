@@ -120,7 +120,7 @@ def _films(path: Path) -> Films | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             films = Films(*(archive[name] for name in Films._fields))
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: expected arrays {', '.join(Films._fields)} ({error})") from None

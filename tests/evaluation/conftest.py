@@ -147,28 +147,34 @@ def result_of():
     return fake_result
 
 
+def write_run(folder, result=None, config=None, metrics=None, examples=None):
+    """Write a run folder as an experiment would; False leaves a file out."""
+    folder.mkdir()
+    result = fake_result() if result is None else result
+    config = config or {
+        "experiment": "smi",
+        "seed": 0,
+        "git_revision": "4afaf88",
+        "versions": {"python": "3.11.9", "jax": "0.10.2", "metabone": "0.1.0"},
+        "shots": [5, 10, 20],
+        "meta": {"inner_rate": 0.05, "inner_steps": 5, "first_order": False},
+    }
+    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "config.json").write_text(json.dumps(config))
+    if metrics is not False:
+        (folder / "metrics.jsonl").write_text(metrics or fake_metrics())
+    if examples is not False:
+        np.savez(folder / "examples.npz", **(examples or fake_examples()))
+    return folder
+
+
 @pytest.fixture
 def run_of(tmp_path):
-    """Write a run folder as an experiment would, with what differs given by name."""
+    """Write a run folder, with what differs from a complete run on simulated films given."""
+    return lambda *args, name="run", **kwargs: write_run(tmp_path / name, *args, **kwargs)
 
-    def write(result=None, config=None, metrics=None, examples=None, name="run"):
-        folder = tmp_path / name
-        folder.mkdir()
-        result = fake_result() if result is None else result
-        config = config or {
-            "experiment": "smi",
-            "seed": 0,
-            "git_revision": "4afaf88",
-            "versions": {"python": "3.11.9", "jax": "0.10.2", "metabone": "0.1.0"},
-            "shots": [5, 10, 20],
-            "meta": {"inner_rate": 0.05, "inner_steps": 5, "first_order": False},
-        }
-        (folder / "result.json").write_text(json.dumps(result))
-        (folder / "config.json").write_text(json.dumps(config))
-        if metrics is not False:
-            (folder / "metrics.jsonl").write_text(metrics or fake_metrics())
-        if examples is not False:
-            np.savez_compressed(folder / "examples.npz", **(examples or fake_examples()))
-        return folder
 
-    return write
+@pytest.fixture(scope="session")
+def complete_run(tmp_path_factory):
+    """A complete run on simulated films; to be read, not changed, but for its report."""
+    return write_run(tmp_path_factory.mktemp("runs") / "complete")

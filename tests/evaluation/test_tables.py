@@ -1,0 +1,131 @@
+import pytest
+
+from metabone.evaluation import tables
+from metabone.evaluation.result import Presentation
+
+
+def texts(table):
+    return [[str(cell) for cell in row] for row in table.rows]
+
+
+def test_headline_table_has_our_figure_and_the_published_one_beside(result_of):
+    table = tables.results_table(result_of())
+    assert table.columns == ("learning", "model", "5 shots", "10 shots", "20 shots")
+    assert texts(table)[0] == [
+        "base",
+        "pretrained",
+        "46.0 ± 1.2 [42.4]",
+        "51.5 ± 1.0 [45.7]",
+        "57.0 ± 0.8 [50.6]",
+    ]
+    assert [row[:2] for row in texts(table)[1:]] == [
+        ["base", "scratch"],
+        ["meta", "pretrained"],
+        ["meta", "scratch"],
+    ]
+    assert "another data set, 865 private" in table.notes[0]
+
+
+@pytest.mark.parametrize("kind", ["simulated", "real"])
+def test_title_says_the_kind_of_data_the_draws_and_the_seed(result_of, kind):
+    title = tables.results_table(result_of(kind=kind)).title
+    assert title == (
+        f"Accuracy, %, mean ± 95 % interval over 100 draws; {kind} films; "
+        "inductive batch norm; seed 0"
+    )
+
+
+def test_rows_that_are_still_missing_leave_a_dash_and_the_title_says_so(result_of):
+    table = tables.results_table(result_of(regions=1, complete=False))
+    assert table.title.endswith("INCOMPLETE")
+    assert texts(table)[-1] == ["base", "scratch", "38.0 ± 1.2 [23.1]", "-", "-"]
+
+
+def test_result_without_rows_has_no_tables():
+    assert tables.all_tables({"experiment": "smi", "complete": False, "rows": []}) == []
+
+
+def test_gains_have_their_sign_and_the_intervals_together(result_of):
+    table = tables.gains_table(result_of())
+    assert texts(table) == [
+        ["pretrained", "+11.0 (2.4)", "+11.0 (2.0)", "+11.0 (1.6)"],
+        ["scratch", "+24.0 (2.4)", "+24.0 (2.0)", "+24.0 (1.6)"],
+    ]
+
+
+def test_region_table_ends_in_the_published_regions(result_of):
+    table = tables.region_table(result_of())
+    assert table.columns[2:] == (*(f"region {i}" for i in range(1, 7)), "vote")
+    assert "20 shots" in table.title
+    assert texts(table)[-1] == [
+        "Min and Kang 2018",
+        "",
+        *[f" [{x}]" for x in ("63.0", "45.9", "50.0", "69.9", "59.9", "50.0")],
+        "-",
+    ]
+    assert "does not state" in table.notes[0]
+
+
+def test_regions_of_another_number_stand_without_the_published_ones(result_of):
+    table = tables.region_table(result_of(regions=4))
+    assert len(table.rows) == 4 and table.notes == ()
+
+
+def test_single_region_has_no_region_table(result_of):
+    assert tables.region_table(result_of(regions=1)) is None
+    assert tables.tie_table(result_of(regions=1)) is None
+
+
+def test_tie_rate_is_in_percent(result_of):
+    assert texts(tables.tie_table(result_of()))[0][2:] == ["9.0", "8.0", "7.0"]
+
+
+def test_first_draws_have_no_interval(result_of):
+    assert texts(tables.first_draws_table(result_of()))[0][2] == "47.3 [42.4]"
+
+
+def test_without_a_reference_no_brackets_and_no_note(result_of):
+    plain = Presentation("Elsewhere")
+    table = tables.results_table(result_of(), presentation=plain)
+    assert texts(table)[0][2] == "46.0 ± 1.2" and table.notes == ()
+    assert "simulated images" in table.title
+
+
+def test_errors_in_months_are_no_percentages():
+    row = {"learning": "meta", "model": "scratch", "shots": 5, "norm": "inductive"}
+    rows = [row | {"metric": "mae", "mean": 9.24, "ci95": 0.31, "n": 20, "unit": "draws"}]
+    table = tables.results_table({"experiment": "bone_age", "complete": True, "rows": rows})
+    assert texts(table)[0][2] == "9.2 ± 0.3"
+    assert table.title.startswith("Mean absolute error, months")
+
+
+def test_text_lines_up():
+    table = tables.Table(
+        "T", ("arm", "5"), 1, ((tables.Cell("a"), tables.Cell("1.0", "2")),), ("note",)
+    )
+    assert tables.to_text(table).splitlines() == [
+        "T",
+        "------------",
+        "arm        5",
+        "------------",
+        "a    1.0 [2]",
+        "------------",
+        "note",
+    ]
+
+
+def test_markdown_escapes_its_own_bars():
+    table = tables.Table("T", ("a|b", "5"), 1, ((tables.Cell("x"), tables.Cell("1")),))
+    assert tables.to_markdown(table).splitlines() == [
+        "T",
+        "",
+        "| a\\|b | 5 |",
+        "| --- | ---: |",
+        "| x | 1 |",
+    ]
+
+
+def test_all_tables_start_with_the_inductive_one(result_of):
+    titles = [table.title for table in tables.all_tables(result_of())]
+    assert ["inductive" in titles[0], "Meta minus base" in titles[1]] == [True, True]
+    assert "transductive" in titles[2] and "20 shots" in titles[3] and len(titles) == 4
