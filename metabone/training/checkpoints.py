@@ -134,7 +134,7 @@ class Checkpoints:
         kept = {_name(step) for step in steps if step is not None}
         for path in self.directory.iterdir():
             # Also what a killed process left of a checkpoint that it was writing or removing.
-            if path.name.startswith(_PREFIX) and path.name not in kept:
+            if path.name.lstrip(".").startswith(_PREFIX) and path.name not in kept:
                 shutil.rmtree(path, ignore_errors=True)
 
 

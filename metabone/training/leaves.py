@@ -141,7 +141,7 @@ def as_tree(leaves: Leaves, template: Any) -> Any:
         # step that donates its state would write to.
         array = jax.numpy.array(leaves[name], copy=True)
         if is_key(like):
-            array = jax.random.wrap_key_data(array, impl=jax.random.key_impl(like))
+            array = jax.random.wrap_key_data(array, impl=_key_impl(like))
         sharding = getattr(like, "sharding", None)
         if sharding is not None and len(sharding.device_set) > 1:
             array = jax.device_put(array, sharding)
@@ -149,6 +149,13 @@ def as_tree(leaves: Leaves, template: Any) -> Any:
 
     filled = [placed(name, like) for name, like in paths(template).items()]
     return jax.tree.unflatten(jax.tree.structure(template), filled)
+
+
+def _key_impl(like: Any) -> Any:
+    """The implementation of a key array, which may be abstract."""
+    found = []
+    jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), like)
+    return found[0]
 
 
 def nest(leaves: Leaves) -> Any:

@@ -156,7 +156,7 @@ def open_run(
 def _record(path, experiment, name, config, seed) -> tuple[dict[str, Any], bool]:
     """What `config.json` says, written if the run is new."""
     file = path / "config.json"
-    now = {"versions": versions(), "git": git_revision()}
+    now = {"versions": versions(), "git_revision": git_revision()}
     if not file.exists():
         record = {"experiment": experiment, "name": name, "seed": seed, "config": config} | now
         write_json_atomically(file, record)

@@ -1,9 +1,9 @@
 """What training reports, as JSON lines and as TensorBoard events.
 
-`metrics.jsonl` holds one object a line: `phase`, `split` (`train` for every single step,
-`validation` for a validation), `step` (steps done, from 1) and the metrics. A metric that is not
-finite is `null`, since JSON has no NaN. Nothing in it depends on the clock, so a run that was
-killed and continued ends with the same bytes as one that was not.
+`metrics.jsonl` holds one object a line: `phase`, `step` (steps done, from 1) and the metrics. There
+is one for every single step, and one for each validation with names like `validation/accuracy`. A
+metric that is not finite is `null`, since JSON has no NaN. Nothing in it depends on the clock, so a
+run that was killed and continued ends with the same bytes as one that was not.
 """
 
 import json
@@ -56,11 +56,9 @@ class MetricsWriter:
         """
         count = len(next(iter(metrics.values()), ()))
         rows = [{name: column[i] for name, column in metrics.items()} for i in range(count)]
-        self._append(
-            [_line(phase, "train", first + i, row) for i, row in enumerate(rows)],
-        )
+        self._append([_line(phase, first + i, row) for i, row in enumerate(rows)])
         means = {name: np.mean(column, dtype=np.float64) for name, column in metrics.items()}
-        self._show(phase, "train", first + count - 1, means)
+        self._show(phase, first + count - 1, means)
 
     def write_validation(self, phase: str, step: int, metrics: Mapping[str, float]) -> None:
         """Reports one validation.
@@ -70,8 +68,9 @@ class MetricsWriter:
           step: steps done.
           metrics: numbers by name.
         """
-        self._append([_line(phase, "validation", step, metrics)])
-        self._show(phase, "validation", step, metrics)
+        metrics = {f"validation/{name}": value for name, value in metrics.items()}
+        self._append([_line(phase, step, metrics)])
+        self._show(phase, step, metrics)
 
     def close(self) -> None:
         """Closes the event files."""
@@ -97,7 +96,7 @@ class MetricsWriter:
         with self._path.open("a", encoding="utf-8") as file:
             file.write("".join(lines))
 
-    def _show(self, phase: str, split: str, step: int, metrics: Mapping[str, float]) -> None:
+    def _show(self, phase: str, step: int, metrics: Mapping[str, float]) -> None:
         if self._events is None:
             return
         if phase not in self._boards:
@@ -109,19 +108,16 @@ class MetricsWriter:
             folder = str(self._events / phase)
             self._boards[phase] = SummaryWriter(folder, purge_step=purge)
         for name, value in metrics.items():
-            self._boards[phase].add_scalar(f"{split}/{name}", float(value), step)
+            self._boards[phase].add_scalar(name, float(value), step)
         self._boards[phase].flush()
 
 
-def read_metrics(
-    path: str | os.PathLike, phase: str | None = None, split: str | None = None
-) -> list[dict[str, Any]]:
+def read_metrics(path: str | os.PathLike, phase: str | None = None) -> list[dict[str, Any]]:
     """Reads what was reported so far, for a report.
 
     Args:
       path: the JSON lines file.
       phase: only this phase.
-      split: only `'train'` or `'validation'`.
 
     Returns:
       One dict a line in the file's order; empty if there is no file. A half-written last line is
@@ -136,11 +132,11 @@ def read_metrics(
             row = json.loads(line)
         except json.JSONDecodeError:
             continue
-        if phase in (None, row["phase"]) and split in (None, row["split"]):
+        if phase in (None, row["phase"]):
             rows.append(row)
     return rows
 
 
-def _line(phase: str, split: str, step: int, metrics: Mapping[str, Any]) -> str:
-    row = {"phase": phase, "split": split, "step": step} | plain(metrics)
+def _line(phase: str, step: int, metrics: Mapping[str, Any]) -> str:
+    row = {"phase": phase, "step": step} | plain(metrics)
     return json.dumps(row, allow_nan=False) + "\n"
