@@ -38,8 +38,9 @@ MIN_KANG_2018_TABLE_4 = (0.630, 0.459, 0.500, 0.699, 0.599, 0.500)
 MIN_KANG_2018 = Reference(
     name="Min and Kang 2018",
     citation=(
-        "Min and Kang (2018). Deep meta learning for skeletal maturity indication. "
-        "Journal of Korea Multimedia Society 21(2). Tables 3 and 4."
+        "Min, J. W. and Kang, D. J. (2018). Deep Meta Learning Based Classification Problem "
+        "Learning Method for Skeletal Maturity Indication. Journal of Korea Multimedia Society "
+        "21(2). Tables 3 and 4."
     ),
     caveat=(
         "measured on another data set, 865 private hand-wrist films; mean of 5 runs of 75 films, "
