@@ -89,7 +89,7 @@ def meta_step(
             return learner.meta_gradient(state.meta_params, episode, task_key(seed, index, task))
 
         gradient, metrics = _mean_over_tasks(task_gradient, state.meta_params, meta_batch, chunk)
-        metrics["gradient_norm"] = optax.global_norm(gradient)
+        metrics["gradient_norm"] = optax.tree.norm(gradient)
         gradient = clip_gradient(gradient, clip)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.meta_params)
         return MetaState(optax.apply_updates(state.meta_params, updates), opt_state), metrics

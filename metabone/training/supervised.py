@@ -132,7 +132,7 @@ def supervised_step(
         metrics = {
             "loss": value,
             "accuracy": jnp.mean((jnp.argmax(logits, axis=-1) == labels).astype(jnp.float32)),
-            "gradient_norm": optax.global_norm(gradient),
+            "gradient_norm": optax.tree.norm(gradient),
         }
         gradient = clip_gradient(gradient, clip)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)

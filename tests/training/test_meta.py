@@ -1,0 +1,114 @@
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from metabone.episodes.types import Episode, Examples
+from metabone.training.loop import train
+from metabone.training.meta import meta_state, meta_step
+
+
+class Learner(NamedTuple):
+    meta_gradient: object
+
+
+def sample(data, seed, step, task):
+    """A regression of `data` rows that step and task choose."""
+    rows = (jnp.arange(3, dtype=jnp.int32) + 5 * step + 2 * task) % jnp.int32(len(data))
+    images = data[rows]
+    labels = jnp.full(3, task, jnp.int32)
+    return Episode(Examples(images, labels), Examples(images + 1, labels))
+
+
+def meta_gradient(meta_params, episode, key):
+    noise = jax.random.normal(key, (2,))
+    gap = meta_params["w"] - episode.query.images.mean(axis=0) - noise
+    return {"w": 2 * gap, "scale": meta_params["scale"]}, {
+        "loss": jnp.sum(gap**2),
+        "task": episode.support.labels[0],
+    }
+
+
+DATA = np.random.default_rng(0).normal(size=(8, 2)).astype(np.float32)
+PARAMS = {"w": jnp.array([1.0, -1.0]), "scale": jnp.float32(0.5)}
+
+
+def plain_mean(params, seed, index, meta_batch):
+    """The mean over tasks in a Python loop, float64."""
+    total, losses = np.zeros(2), []
+    for task in range(meta_batch):
+        rows = (np.arange(3) + 5 * index + 2 * task) % 8
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), index), task)
+        noise = np.asarray(jax.random.normal(key, (2,)), float)
+        gap = params - (DATA[rows].mean(axis=0) + 1) - noise
+        total += 2 * gap
+        losses.append(np.sum(gap**2))
+    return total / meta_batch, np.mean(losses)
+
+
+@pytest.mark.parametrize("mapping", ["scan", "vmap", 1, 2, 6])
+def test_a_step_descends_the_plain_mean_of_the_task_gradients(mapping):
+    optimizer = optax.sgd(0.1)
+    step = meta_step(Learner(meta_gradient), optimizer, sample, meta_batch=6, mapping=mapping)
+    state = meta_state(PARAMS, optimizer)
+    new, metrics = jax.jit(step)(state, DATA, jnp.uint32(9), jnp.int32(4))
+    gradient, loss = plain_mean(np.array([1.0, -1.0]), 9, 4, 6)
+    np.testing.assert_allclose(new.meta_params["w"], [1.0, -1.0] - 0.1 * gradient, rtol=2e-6)
+    np.testing.assert_allclose(new.meta_params["scale"], 0.5 - 0.1 * 0.5, rtol=1e-6)
+    np.testing.assert_allclose(metrics["loss"], loss, rtol=2e-6)
+    np.testing.assert_allclose(metrics["task"], 2.5)
+    norm = np.sqrt(np.sum(gradient**2) + 0.25)
+    np.testing.assert_allclose(metrics["gradient_norm"], norm, rtol=2e-6)
+
+
+def test_training_equals_a_python_loop_over_steps_and_tasks():
+    optimizer = optax.sgd(0.1, momentum=0.9)
+    step = meta_step(Learner(meta_gradient), optimizer, sample, meta_batch=3)
+    state = meta_state(PARAMS, optimizer)
+    result = train(step, state, DATA, steps=7, seed=2, window=3, progress=False)
+    w, trace = np.array([1.0, -1.0]), np.zeros(2)
+    for index in range(7):
+        trace = plain_mean(w, 2, index, 3)[0] + 0.9 * trace
+        w = w - 0.1 * trace
+    np.testing.assert_allclose(result.state.meta_params["w"], w, rtol=1e-5)
+
+
+def test_clipping_bounds_the_mean_gradient_and_not_its_report():
+    optimizer = optax.sgd(1.0)
+    step = meta_step(Learner(meta_gradient), optimizer, sample, meta_batch=2, clip=0.01)
+    state = meta_state(PARAMS, optimizer)
+    new, metrics = jax.jit(step)(state, DATA, jnp.uint32(0), jnp.int32(0))
+    moved = jax.tree.map(jnp.subtract, new.meta_params, state.meta_params)
+    np.testing.assert_allclose(optax.tree.norm(moved), 0.01, rtol=1e-3)
+    assert metrics["gradient_norm"] > 0.1
+
+
+def test_memory_does_not_grow_with_the_number_of_tasks():
+    def big_gradient(meta_params, episode, key):
+        return meta_params * episode.query.images.mean(), {"loss": jnp.float32(0)}
+
+    def temporary(meta_batch):
+        optimizer = optax.sgd(1.0)
+        step = meta_step(Learner(big_gradient), optimizer, sample, meta_batch=meta_batch)
+        state = meta_state(jnp.zeros(100_000), optimizer)
+        lowered = jax.jit(step).lower(state, DATA, jnp.uint32(0), jnp.int32(0))
+        return lowered.compile().memory_analysis().temp_size_in_bytes
+
+    assert temporary(64) < 1.1 * temporary(2) + 10_000
+
+
+@pytest.mark.parametrize(
+    ("learner", "settings", "message"),
+    [
+        (Learner(meta_gradient), {"meta_batch": 0}, "meta_batch"),
+        (Learner(meta_gradient), {"meta_batch": 4, "mapping": 3}, "must divide meta_batch"),
+        (Learner(meta_gradient), {"meta_batch": 4, "mapping": "map"}, "'scan', 'vmap'"),
+        (Learner(None), {"meta_batch": 4}, "not meta-trained"),
+    ],
+)
+def test_what_cannot_be_is_named(learner, settings, message):
+    with pytest.raises(ValueError, match=message):
+        meta_step(learner, optax.sgd(0.1), sample, **settings)
