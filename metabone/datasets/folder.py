@@ -12,7 +12,8 @@ from metabone.datasets import reading
 from metabone.datasets.archives import Members, open_members
 from metabone.datasets.fingerprints import check_one_label, content_sha256, image_fingerprints
 from metabone.datasets.images import ImageSet
-from metabone.datasets.prepared import RecordBuilder, prepare, progress
+from metabone.datasets.prepared import RecordBuilder, prepare
+from metabone.datasets.progress import progress
 from metabone.errors import InputError
 from metabone.provenance import Provenance
 

@@ -5,19 +5,16 @@ import fcntl
 import io
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.utils import tqdm_utils
-from tqdm import tqdm
 
 from metabone.errors import InputError
 
-Item = TypeVar("Item")
 SPLIT = "train"
 """tfds' name for the only split: what is held out is decided by hash, later and on the record."""
 
@@ -124,11 +121,6 @@ def resolve_data_dir(data_dir: str | os.PathLike | None) -> Path:
     """Says where records lie: as given, or `$METABONE_DATA_DIR`, or `~/.cache/metabone`."""
     given = data_dir or os.environ.get("METABONE_DATA_DIR") or "~/.cache/metabone"
     return Path(given).expanduser().absolute()
-
-
-def progress(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
-    """Shows a bar with the time left on a terminal, once it has taken longer than two seconds."""
-    return tqdm(items, desc=what, total=total, delay=2, leave=False, disable=None, file=sys.stderr)
 
 
 def _write(make_builder: Callable[[Path], RecordBuilder], place: Path, root: Path) -> None:

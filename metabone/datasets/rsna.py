@@ -18,10 +18,11 @@ from PIL import Image
 from metabone.datasets import reading
 from metabone.datasets.archives import MAX_FILE_BYTES, Members, open_members
 from metabone.datasets.fingerprints import content_sha256
-from metabone.datasets.prepared import RecordBuilder, prepare, progress
+from metabone.datasets.prepared import RecordBuilder, prepare
+from metabone.datasets.progress import progress
 from metabone.errors import InputError
 from metabone.provenance import Provenance
-from metabone.radiograph.films import FilmSet
+from metabone.radiograph.films import FilmSet, spread_over_classes
 from metabone.radiograph.stages import MONTH_CUTS, check_cuts, month_names, stages_by_months
 
 COLUMNS = ("id", "bone_age_months", "sex")
@@ -105,7 +106,7 @@ def load(
     regions = np.stack(regions)
     months = np.asarray(months, np.float32)
     classes = stages_by_months(months, cuts)
-    index = _spread(classes, examples)
+    index = spread_over_classes(classes, examples)
     whole = [_whole_film(records[int(row)]["image"], f"film {ids[row]}") for row in index]
     boxes = [[[0, 0, EXAMPLE_EDGE, EXAMPLE_EDGE]]] * len(index)
     counted = (f"{note} ({count} of {len(ids)} films)" for note, count in sorted(notes.items()))
@@ -245,15 +246,6 @@ def _match(rows: Sequence[Row], members: Members, labels: Path) -> dict[str, str
         if row.id not in files:
             raise InputError(f"{members.path}: holds no image {row.id}.jpg or {row.id}.png")
     return files
-
-
-def _spread(classes: np.ndarray, count: int) -> np.ndarray:
-    """Takes the first films of each class in turn, ordered by class."""
-    turn = np.zeros(len(classes), np.int64)
-    for label in np.unique(classes):
-        turn[classes == label] = np.arange(np.sum(classes == label))
-    chosen = np.lexsort((classes, turn))[:count]
-    return chosen[np.lexsort((chosen, classes[chosen]))].astype(np.int32)
 
 
 def _whole_film(data: bytes, where: str) -> np.ndarray:

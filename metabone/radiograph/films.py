@@ -47,3 +47,24 @@ class FilmSet:
         """Number of films in each class, by class name."""
         counts = np.bincount(self.classes, minlength=len(self.class_names))
         return dict(zip(self.class_names, counts.tolist(), strict=True))
+
+
+def spread_over_classes(classes: np.ndarray, count: int) -> np.ndarray:
+    """Chooses a few films to show: the first of each class, then the second, and so on.
+
+    Args:
+      classes: `[N]` int.
+      count: How many to choose, at most; fewer where there are fewer films.
+
+    Returns:
+      `[k]` int32 positions, by class and then by place.
+
+    Example:
+      >>> spread_over_classes(np.array([1, 0, 0, 0, 1]), 3).tolist()
+      [1, 2, 0]
+    """
+    turn = np.zeros(len(classes), np.int64)
+    for label in np.unique(classes):
+        turn[classes == label] = np.arange(np.sum(classes == label))
+    chosen = np.lexsort((classes, turn))[:count]
+    return chosen[np.lexsort((chosen, classes[chosen]))].astype(np.int32)
