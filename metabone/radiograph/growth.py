@@ -61,9 +61,9 @@ def epiphysis_at(bone_maturity: jax.Array) -> Epiphysis:
     b = jnp.clip(bone_maturity, 0.0, 1.0)
     fusion = _ramp(b, 0.58, 0.86)
     return Epiphysis(
-        width=0.36 + 0.50 * jnp.clip(b / 0.36, 0.0, 1.0) + 0.22 * _ramp(b, 0.30, 0.58),
+        width=0.48 + 0.40 * jnp.clip(b / 0.36, 0.0, 1.0) + 0.20 * _ramp(b, 0.30, 0.58),
         thickness=0.40 + 0.60 * jnp.clip(b / 0.75, 0.0, 1.0),
-        gap=(0.38 - 0.30 * jnp.clip(b / 0.8, 0.0, 1.0)) * (1.0 - 0.6 * fusion),
+        gap=(0.32 - 0.24 * jnp.clip(b / 0.8, 0.0, 1.0)) * (1.0 - 0.6 * fusion),
         capping=_ramp(b, 0.34, 0.60),
         fusion=fusion,
         scar=fusion * (1.0 - 0.95 * _ramp(b, 0.80, 1.0)),

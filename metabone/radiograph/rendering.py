@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 # Attenuation per pixel of half chord, cortical bone being the unit.
-_MARROW = 0.42
+_MARROW = 0.24
 
 
 class Bone(NamedTuple):
@@ -104,7 +104,8 @@ def bone_attenuation(x: jax.Array, y: jax.Array, bone: Bone) -> jax.Array:
     one body, with a scar line.
 
     Args:
-      x, y: pixel coordinates, any one shape, float32.
+      x: pixel column of each point, any shape, float32.
+      y: pixel row of each point, same shape.
       bone: scalar leaves.
 
     Returns:
@@ -118,8 +119,7 @@ def bone_attenuation(x: jax.Array, y: jax.Array, bone: Bone) -> jax.Array:
     width = (
         bone.shaft
         + (bone.base - bone.shaft) * jnp.exp(-((on_shaft / bone.flare_base) ** 2))
-        + (bone.head - bone.shaft)
-        * jnp.exp(-(((bone.length - on_shaft) / bone.flare_head) ** 2))
+        + (bone.head - bone.shaft) * jnp.exp(-(((bone.length - on_shaft) / bone.flare_head) ** 2))
     )
     corner = 0.45 * bone.base
     from_rim = (across / bone.head) ** 2
@@ -132,7 +132,9 @@ def bone_attenuation(x: jax.Array, y: jax.Array, bone: Bone) -> jax.Array:
     tube = _rounded_min(width - across, end, corner)
     metaphysis = _rounded_min(tube, along - 0.12 * bone.base * (across / bone.base) ** 2, corner)
     # The cortex thins towards the flared ends, as the same bone is spread over a wider ring.
-    cortex = bone.cortex * (bone.shaft / width) ** 2
+    cortex = bone.cortex * bone.shaft / width
+    # Ends widen less from front to back than across.
+    radius = 0.5 * (width + bone.shaft)
 
     from_edge = (across / bone.epi_width) ** 2
     lip = bone.capping * (bone.gap + 0.30 * bone.base) * from_edge * from_edge
@@ -147,8 +149,8 @@ def bone_attenuation(x: jax.Array, y: jax.Array, bone: Bone) -> jax.Array:
 
     bridged = jnp.clip((1.8 * bone.fusion - across / bone.base) / 0.5, 0.0, 1.0)
     shell = 0.10 * bone.shaft + 0.4
-    open_plate = _hollow(metaphysis, width, cortex) + _hollow(epiphysis, 0.7 * bone.base, shell)
-    fused = _hollow(merged, width, cortex)
+    open_plate = _hollow(metaphysis, radius, cortex) + _hollow(epiphysis, 0.7 * bone.base, shell)
+    fused = _hollow(merged, radius, cortex)
     offset = (along - 0.5 * near) / (0.09 * bone.base)
     line = bone.scar * 0.22 * bone.base / (1.0 + offset * offset * offset * offset)
     fused = fused + line * jnp.clip(0.5 * merged, 0.0, 1.0)
@@ -159,7 +161,8 @@ def nucleus_attenuation(x: jax.Array, y: jax.Array, nucleus: Nucleus) -> jax.Arr
     """Attenuation of one round bone.
 
     Args:
-      x, y: pixel coordinates, any one shape, float32.
+      x: pixel column of each point, any shape, float32.
+      y: pixel row of each point, same shape.
       nucleus: scalar leaves.
 
     Returns:
@@ -218,26 +221,26 @@ def stamp(
 
 
 def grain(key: jax.Array, shape: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
-    """Two independent fields of nearly normal noise from one draw of random words.
+    """Two independent fields of white noise from half a random word a pixel.
 
-    Each is a sum of two bytes (a triangle, close enough to a normal distribution for gray levels);
-    one draw of bits a pixel is several times cheaper than two of normals.
+    Each pixel is a byte, so uniformly distributed: gray levels are too coarse for the difference
+    to a normal distribution to show, and random words are the dearest part of a film.
 
     Args:
       key: typed PRNG key.
-      shape: `(H, W)`.
+      shape: `(H, W)`, W even.
 
     Returns:
       Two `[H, W]` float32 of mean 0 and standard deviation 1.
     """
-    words = jax.random.bits(key, shape, jnp.uint32)
+    height, width = shape
+    words = jax.random.bits(key, (height, width // 2), jnp.uint32)
+    quarters = [(words >> shift) & 0xFF for shift in (0, 8, 16, 24)]
 
-    def pair(low: int) -> jax.Array:
-        first = (words >> low) & 0xFF
-        second = (words >> (low + 8)) & 0xFF
-        return ((first + second).astype(jnp.float32) - 255.0) / 104.5
+    def field(left: jax.Array, right: jax.Array) -> jax.Array:
+        return (jnp.concatenate([left, right], axis=1).astype(jnp.float32) - 127.5) / 73.9
 
-    return pair(0), pair(16)
+    return field(*quarters[:2]), field(*quarters[2:])
 
 
 def blur(image: jax.Array) -> jax.Array:

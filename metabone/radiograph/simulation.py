@@ -1,15 +1,14 @@
 """Simulated hand-wrist radiographs with their ground truth, drawn from a key."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metabone.radiograph.growth import STAGES, bone_age_months, maturity_for_stage, stage_of
-from metabone.radiograph.hand import BONES, REGION_BONES, Hand, draw_pose, pose_hand
-from metabone.radiograph.regions import REGION_SIZE, crop_regions
+from metabone.radiograph.anatomy import BONES, REGION_BONES
+from metabone.radiograph.growth import bone_age_months, stage_of
+from metabone.radiograph.hand import Hand, draw_pose, pose_hand
 from metabone.radiograph.rendering import (
     blur,
     bone_attenuation,
@@ -22,8 +21,6 @@ from metabone.radiograph.soft_tissue import flesh_depth, hand_outline
 
 FILM_SIZE = 512
 
-SMI_COUNTS = (188, 145, 277, 68, 10, 48, 75, 2, 11, 29, 12)
-"""Films in stages 1..11 (Min and Kang 2018, Table 1); their sum is 865."""
 
 INVERTED_SHARE = 0.08
 
@@ -46,10 +43,10 @@ class Film(NamedTuple):
       key_points: `[21, 2]` float32 `(x, y)` pixels: wrist; thumb carpometacarpal,
         metacarpophalangeal, interphalangeal joint, tip; then of index, middle, ring and little
         finger the metacarpophalangeal, proximal and distal interphalangeal joint and the tip.
-      outline: `[150, 2]` float32 `(x, y)` pixels, polygon round the soft tissue on the film.
+      outline: `[164, 2]` float32 `(x, y)` pixels, polygon round the soft tissue on the film.
       regions: `[6, 2]` float32 `(x, y)` pixels, centres of the regions of `REGION_NAMES`.
       inverted: `[]` bool, bones dark on bright.
-      bone_maturity: `[21]` float32 in [0, 1], each growth plate's own; order of `hand.BONES`.
+      bone_maturity: `[21]` float32 in [0, 1], each growth plate's own; order of `anatomy.BONES`.
     """
 
     image: jax.Array
@@ -91,11 +88,9 @@ def draw_bone_maturity(key: jax.Array, maturity: jax.Array, sex: jax.Array) -> j
     Returns:
       `[21]` float32 in [0, 1].
     """
-    hand_key, bone_key = jax.random.split(key)
+    normal = jax.random.normal(key, (1 + BONES,))
     expected = maturity * jnp.asarray(_PACE) + jnp.asarray(_LEAD)[sex]
-    noise = _HAND_SIGMA * jax.random.normal(hand_key) + _BONE_SIGMA * jax.random.normal(
-        bone_key, (BONES,)
-    )
+    noise = _HAND_SIGMA * normal[0] + _BONE_SIGMA * normal[1:]
     return jnp.clip(expected + noise, 0.0, 1.0)
 
 
@@ -106,11 +101,9 @@ def _attenuation(hand: Hand, scale: jax.Array, mottle: jax.Array) -> jax.Array:
     def part(tree, index):
         return jax.tree.map(lambda leaf: leaf[index], tree)
 
-    groups = (
-        (np.array([1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 16, 17, 18]), 112),
-        (np.array([0, 3, 7, 11, 15]), 160),
-        (np.array([19, 20]), 256),
-    )
+    # Two sizes of window: small ones save drawing, and every size costs a compilation.
+    long = np.array([0, 3, 7, 11, 15, 19, 20])
+    groups = ((np.setdiff1d(np.arange(BONES), long), 112), (long, 192))
     for index, window in groups:
         canvas = stamp(
             canvas, part(hand.bones, index), hand.bone_centres[index], window, bone_attenuation
@@ -118,27 +111,24 @@ def _attenuation(hand: Hand, scale: jax.Array, mottle: jax.Array) -> jax.Array:
     nuclei = jnp.stack([hand.nuclei.x, hand.nuclei.y], axis=1)
     canvas = stamp(canvas, hand.nuclei, nuclei, 56, nucleus_attenuation)
     # Trabeculae: the marrow's mesh shows as mottle in proportion to the bone in the way.
-    bone = canvas * (1.0 + 0.16 * mottle) / scale
+    bone = canvas * (1.0 + 0.13 * mottle) / scale
     flesh = half_chord(flesh_depth(hand, FILM_SIZE), 15.0 * scale) / scale
-    return 0.60 * bone + 0.30 * flesh
+    return 0.85 * bone + 0.22 * flesh
 
 
 def _marker(key: jax.Array) -> jax.Array:
     """A lead 'L' on its plate at the film's lower left or right, `[512, 512]` in 0..1."""
-    keys = jax.random.split(key, 4)
-    side = jax.random.bernoulli(keys[0])
-    x = jnp.where(side, 44.0, FILM_SIZE - 50.0) + 10.0 * jax.random.normal(keys[1])
-    y = jax.random.uniform(keys[2], minval=250.0, maxval=440.0)
-    turn = 0.12 * jax.random.normal(keys[3])
+    uniform = jax.random.uniform(key, (4,))
+    x = jnp.where(uniform[0] < 0.5, 44.0, FILM_SIZE - 50.0) + 30.0 * (uniform[1] - 0.5)
+    y = 270.0 + 170.0 * uniform[2]
+    turn = 0.6 * (uniform[3] - 0.5)
 
     def letter(px, py, _):
         u = (px - x) * jnp.cos(turn) + (py - y) * jnp.sin(turn)
         v = (py - y) * jnp.cos(turn) - (px - x) * jnp.sin(turn)
 
         def box(left, right, top, bottom):
-            inside = jnp.minimum(
-                jnp.minimum(u - left, right - u), jnp.minimum(v - top, bottom - v)
-            )
+            inside = jnp.minimum(jnp.minimum(u - left, right - u), jnp.minimum(v - top, bottom - v))
             return jnp.clip(inside + 0.5, 0.0, 1.0)
 
         strokes = jnp.maximum(box(-9.0, -4.0, -15.0, 15.0), box(-9.0, 9.0, 10.0, 15.0))
@@ -151,35 +141,42 @@ def _marker(key: jax.Array) -> jax.Array:
 
 def _expose(key: jax.Array, attenuation: jax.Array, marker: jax.Array, noise: jax.Array):
     """Turns attenuation into gray levels; returns the uint8 image and whether it is inverted."""
-    keys = jax.random.split(key, 10)
+    normal_key, uniform_key = jax.random.split(key)
+    normal = jax.random.normal(normal_key, (3,))
+    uniform = jax.random.uniform(uniform_key, (11,))
     axis = jnp.arange(FILM_SIZE, dtype=jnp.float32)
-    x, y = axis[None, :], axis[:, None]
+    x, y = jnp.meshgrid(axis, axis)
+
+    def between(low: float, high: float, index: int) -> jax.Array:
+        return low + (high - low) * uniform[index]
 
     # The beam is not even over the plate (heel effect).
-    tilt = 0.10 * jax.random.normal(keys[0], (2,)) / FILM_SIZE
+    tilt = 0.06 * normal[:2] / FILM_SIZE
     unevenness = tilt[0] * (x - 256.0) + tilt[1] * (y - 256.0)
-    contrast = jax.random.uniform(keys[1], minval=0.08, maxval=0.17)
+    contrast = between(0.10, 0.20, 0)
     seen = 1.0 - jnp.exp(-contrast * attenuation)
-    black = jax.random.uniform(keys[2], minval=0.01, maxval=0.22)
-    white = jax.random.uniform(keys[3], minval=0.62, maxval=1.05)
-    gamma = jax.random.uniform(keys[4], minval=0.75, maxval=1.35)
+    black = between(0.01, 0.18, 1)
+    white = between(0.75, 1.15, 2)
+    gamma = between(0.85, 1.5, 3)
     gray = black + (white - black) * jnp.power(jnp.maximum(seen, 1e-4), gamma) + unevenness
     gray = jnp.maximum(gray, marker * jnp.where(marker > 0.5, 1.0, 1.0 + 1.5 * black))
 
     # Less light through bone, more grain.
-    grains = jax.random.uniform(keys[5], minval=0.006, maxval=0.026)
+    grains = between(0.004, 0.018, 4)
     gray = gray + grains * (0.5 + gray) * noise
 
-    inset = 22.0 * jax.random.uniform(keys[6], (4,)) - 8.0
-    lean = 0.03 * jax.random.normal(keys[7])
+    inset = 22.0 * uniform[5:9] - 8.0
+    lean = 0.03 * normal[2]
+    last = FILM_SIZE - 1.0
+    u, v = x - lean * (y - 256.0), y + lean * (x - 256.0)
     field = jnp.minimum(
-        jnp.minimum(x - lean * (y - 256.0) - inset[0], FILM_SIZE - 1.0 - inset[1] - x + 0.0 * y),
-        jnp.minimum(y + lean * (x - 256.0) - inset[2], FILM_SIZE - 1.0 - inset[3] - y + 0.0 * x),
+        jnp.minimum(u - inset[0], last - inset[1] - u),
+        jnp.minimum(v - inset[2], last - inset[3] - v),
     )
-    blades = jnp.where(jax.random.bernoulli(keys[8], 0.35), 0.9, 0.0) + 0.3 * grains * noise
-    gray = blades + (gray - blades) * jnp.clip(0.5 * field + 0.5, 0.0, 1.0)
+    blades = jnp.where(uniform[9] < 0.3, 0.9, 0.0) + 0.3 * grains * noise
+    gray = blades + (gray - blades) * jnp.clip(0.3 * field + 0.5, 0.0, 1.0)
 
-    inverted = jax.random.bernoulli(keys[9], INVERTED_SHARE)
+    inverted = uniform[10] < INVERTED_SHARE
     gray = jnp.clip(jnp.where(inverted, 1.0 - gray, gray), 0.0, 1.0)
     return (255.0 * gray + 0.5).astype(jnp.uint8), inverted
 

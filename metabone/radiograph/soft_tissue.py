@@ -6,11 +6,13 @@ import numpy as np
 
 from metabone.radiograph.hand import Hand
 
-OUTLINE_POINTS = 150
+OUTLINE_POINTS = 164
 """Points of the outline polygon, from the forearm's little-finger side round to its thumb side."""
 
-_BLEND_PIXELS = 5.0
-_STEPS = 6
+_BLEND_PIXELS = 3.5
+_STEPS = 8
+# The forearm's two capsules come last.
+_RADIAL, _ULNAR = -2, -1
 
 
 def flesh_distance(points: jax.Array, hand: Hand) -> jax.Array:
@@ -32,8 +34,8 @@ def flesh_distance(points: jax.Array, hand: Hand) -> jax.Array:
         x, y = x - along * axis[0], y - along * axis[1]
         away = jnp.sqrt(x * x + y * y + 1e-6)
         inside = radii[0] + (radii[1] - radii[0]) * along - away
-        # Capped far below exp's overflow; so deep inside nothing depends on the exact depth.
-        return blended + jnp.exp(jnp.clip(inside / _BLEND_PIXELS, -80.0, 80.0 - 40.0)), None
+        # Capped before exp overflows; so deep inside, attenuation no longer depends on depth.
+        return blended + jnp.exp(jnp.clip(inside / _BLEND_PIXELS, -60.0, 60.0)), None
 
     zero = jnp.full(points.shape[:1], 1e-30)
     total, _ = jax.lax.scan(nearest, zero, (hand.flesh_from, hand.flesh_to, hand.flesh_radii))
@@ -73,11 +75,13 @@ def hand_outline(hand: Hand, size: int) -> jax.Array:
     """
     points = _walk(hand)
 
-    def step(points, _):
-        def depth_of(p):
-            return flesh_distance(p[None], hand)[0]
+    right, down = jnp.asarray([[0.5, 0.0]]), jnp.asarray([[0.0, 0.5]])
 
-        depth, slope = jax.vmap(jax.value_and_grad(depth_of))(points)
+    def step(points, _):
+        # Differences, not autodiff: the same function once, at three times the points.
+        at = jnp.concatenate([points, points + right, points + down])
+        depth, beside, below = jnp.split(flesh_distance(at, hand), 3)
+        slope = 2.0 * jnp.stack([beside - depth, below - depth], axis=1)
         norm = jnp.maximum(jnp.sum(slope * slope, axis=1), 0.1)
         move = jnp.clip(depth / norm, -12.0, 12.0)
         return points - move[:, None] * slope, None
@@ -88,54 +92,71 @@ def hand_outline(hand: Hand, size: int) -> jax.Array:
 
 def _sides(chain: jax.Array, radii: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
     """Points left and right of a polyline `[m, 2]`, walking it from first to last."""
-    lengths = jnp.linalg.norm(jnp.diff(chain, axis=0), axis=1)
-    at = jnp.concatenate([jnp.zeros(1), jnp.cumsum(lengths)])
+    reach = jnp.linalg.norm(jnp.diff(chain, axis=0), axis=1)
+    at = jnp.concatenate([jnp.zeros(1), jnp.cumsum(reach)])
     where = jnp.linspace(0.0, 1.0, count) * at[-1]
-    middle = jnp.stack([jnp.interp(where, at, chain[:, k]) for k in (0, 1)], axis=1)
-    radius = jnp.interp(where, at, radii)
-    ahead = jnp.stack([jnp.interp(where + 2.0, at, chain[:, k]) for k in (0, 1)], axis=1)
-    behind = jnp.stack([jnp.interp(where - 2.0, at, chain[:, k]) for k in (0, 1)], axis=1)
-    axis = (ahead - behind) / jnp.linalg.norm(ahead - behind, axis=1, keepdims=True)
+    table = jnp.concatenate([chain, radii[:, None]], axis=1)
+    sampled = jax.vmap(lambda column: jnp.interp(where, at, column), 1, 1)(table)
+    middle, radius = sampled[:, :2], sampled[:, 2:]
+    axis = jnp.gradient(middle, axis=0)
+    axis = axis / jnp.linalg.norm(axis, axis=1, keepdims=True)
     # Turned towards the little finger when the chain points at the fingertips and y points down.
-    left = jnp.stack([axis[:, 1], -axis[:, 0]], axis=1) * radius[:, None]
+    left = jnp.stack([axis[:, 1], -axis[:, 0]], axis=1) * radius
     return middle + left, middle - left
 
 
+def _between(start: jax.Array, end: jax.Array, count: int) -> jax.Array:
+    inner = np.linspace(0.0, 1.0, count + 2, dtype=np.float32)[1:-1, None]
+    return start[None] + jnp.asarray(inner) * (end - start)[None]
+
+
 def _walk(hand: Hand) -> jax.Array:
-    joints = jnp.concatenate(
+    """Starting points of the outline, in the order of the walk."""
+    chains = jnp.concatenate(
+        [hand.flesh_from[:20].reshape(5, 4, 2), hand.flesh_to[3:20:4][:, None]], axis=1
+    )
+    radii = jnp.concatenate(
+        [hand.flesh_radii[:20, 0].reshape(5, 4), hand.flesh_radii[3:20:4, 1:]], axis=1
+    )
+    # Fingers come apart at the webs, some way up the proximal phalanx; the thumb below it.
+    up = jnp.asarray([0.05, 0.5, 0.5, 0.5, 0.5], jnp.float32)[:, None]
+    web = chains[:, 1] + up * (chains[:, 2] - chains[:, 1])
+    free = jnp.concatenate([web[:, None], chains[:, 2:]], axis=1)
+    left, right = jax.vmap(lambda c, r: _sides(c, r, 11))(free, radii[:, 1:])
+
+    axis = chains[:, 4] - chains[:, 3]
+    axis = axis / jnp.linalg.norm(axis, axis=1, keepdims=True)
+    side = jnp.stack([-axis[:, 1], axis[:, 0]], axis=1)
+    turn = jnp.asarray(np.linspace(-np.pi / 2, np.pi / 2, 5)[1:-1], jnp.float32)[None, :, None]
+    round_tip = jnp.sin(turn) * side[:, None] + jnp.cos(turn) * axis[:, None]
+    tips = chains[:, 4][:, None] + radii[:, 4][:, None, None] * round_tip
+
+    # Forearm (both bones) and the outer metacarpals, as straight pieces towards the fingers.
+    straight = jnp.stack(
         [
-            jnp.stack([hand.flesh_from[4 * d + k] for d in range(5) for k in range(4)]),
-            hand.flesh_to[3:20:4],
+            jnp.stack([hand.flesh_to[_ULNAR], hand.flesh_from[_ULNAR]]),
+            chains[4, :2],
+            jnp.stack([hand.flesh_to[_RADIAL], hand.flesh_from[_RADIAL]]),
+            chains[0, :2],
+            chains[1, :2],
         ]
     )
-    chains = [joints[np.array([4 * d, 4 * d + 1, 4 * d + 2, 4 * d + 3, 20 + d])] for d in range(5)]
-    sizes = [
-        jnp.append(hand.flesh_radii[4 * d : 4 * d + 4, 0], hand.flesh_radii[4 * d + 3, 1])
-        for d in range(5)
-    ]
-    radial_arm = jnp.stack([hand.flesh_to[25], hand.flesh_from[25]])
-    ulnar_arm = jnp.stack([hand.flesh_to[26], hand.flesh_from[26]])
-    turn = np.linspace(-np.pi / 2, np.pi / 2, 5)[1:-1].astype(np.float32)
+    thickness = jnp.stack(
+        [
+            hand.flesh_radii[_ULNAR, ::-1],
+            radii[4, :2],
+            hand.flesh_radii[_RADIAL, ::-1],
+            radii[0, :2],
+            radii[1, :2],
+        ]
+    )
+    little_side, thumb_side = jax.vmap(lambda c, r: _sides(c, r, 8))(straight, thickness)
 
-    path = [_sides(ulnar_arm, hand.flesh_radii[26, ::-1], 10)[0]]
+    path = [little_side[0], little_side[1]]
     for digit in (4, 3, 2, 1, 0):
-        chain, radii = chains[digit], sizes[digit]
-        # Fingers come apart at the webs, some way up the proximal phalanx.
-        web = chain[1] + 0.45 * (chain[2] - chain[1])
-        free = jnp.concatenate([web[None], chain[2:]]).at[0].set(web)
-        free_radii = radii.at[1].get()[None]
-        free_radii = jnp.concatenate([free_radii, radii[2:]])
-        if digit == 4:
-            path.append(_sides(chain[:2], radii[:2], 4)[0])
-        left, right = _sides(free, free_radii, 11)
-        axis = (chain[4] - chain[3]) / jnp.linalg.norm(chain[4] - chain[3])
-        side = jnp.stack([-axis[1], axis[0]])
-        tip = chain[4] + radii[4] * (
-            jnp.sin(turn)[:, None] * side[None] + jnp.cos(turn)[:, None] * axis[None]
-        )
-        path += [left, tip, right[::-1]]
+        path += [left[digit], tips[digit], right[digit][::-1]]
         if digit == 1:
-            path.append(_sides(chain[:2], radii[:2], 3)[1][:0:-1])
-    path.append(_sides(chains[0][:3], sizes[0][:3], 7)[1][::-1])
-    path.append(_sides(radial_arm, hand.flesh_radii[25, ::-1], 10)[1][::-1])
+            knuckle = thumb_side[4][::-1][:4]
+            path += [knuckle, _between(knuckle[-1], left[0, 0], 3)]
+    path += [thumb_side[3][::-1], thumb_side[2][::-1]]
     return jnp.concatenate(path)

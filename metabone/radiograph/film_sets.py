@@ -1,0 +1,173 @@
+"""Sets of simulated films for experiments, rendered in chunks and kept as regions."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from metabone.radiograph.growth import maturity_for_stage
+from metabone.radiograph.regions import crop_regions
+from metabone.radiograph.simulation import Film, simulate_film
+
+SMI_COUNTS = (188, 145, 277, 68, 10, 48, 75, 2, 11, 29, 12)
+"""Films in stages 1..11 (Min and Kang 2018, Table 1); their sum is 865."""
+
+_CHUNK = 16
+
+
+class FilmSet(NamedTuple):
+    """Regions of n simulated films with their ground truth, on the host.
+
+    Attributes:
+      regions: `[n, 6, 64, 64]` uint8, order of `REGION_NAMES`.
+      centres: `[n, 6, 2]` float32 `(x, y)` pixels of the regions on their film.
+      stages: `[n]` int32, 1..11.
+      sexes: `[n]` int32, 0 female, 1 male.
+      bone_ages_months: `[n]` float32.
+      maturities: `[n]` float32 in [0, 1].
+      inverted: `[n]` bool.
+      bone_maturities: `[n, 21]` float32 in [0, 1], order of `anatomy.BONES`.
+      kept: `[m]` int32, which films were kept whole.
+      films: `[m, 512, 512]` uint8, those films.
+    """
+
+    regions: np.ndarray
+    centres: np.ndarray
+    stages: np.ndarray
+    sexes: np.ndarray
+    bone_ages_months: np.ndarray
+    maturities: np.ndarray
+    inverted: np.ndarray
+    bone_maturities: np.ndarray
+    kept: np.ndarray
+    films: np.ndarray
+
+
+def film_of_set(seed: int, index: int, stage: int, sex: int) -> Film:
+    """One film of a set with all of its ground truth (outline, key points).
+
+    Args:
+      seed: the set's.
+      index: the film's place in the set.
+      stage: 1..11.
+      sex: 0 female, 1 male.
+
+    Returns:
+      The `Film`, equal to the set's to the rounding of one gray level.
+    """
+    return _one_film(jax.random.key(seed), jnp.int32(index), jnp.int32(stage), jnp.int32(sex))
+
+
+@jax.jit
+def _one_film(key: jax.Array, index: jax.Array, stage: jax.Array, sex: jax.Array) -> Film:
+    stage_key, film_key = jax.random.split(jax.random.fold_in(key, index))
+    return simulate_film(film_key, maturity_for_stage(stage_key, stage), sex)
+
+
+@jax.jit
+def _chunk(
+    key: jax.Array, index: jax.Array, stages: jax.Array, sexes: jax.Array
+) -> tuple[Film, jax.Array]:
+    def one(row):
+        film = _one_film(key, *row)
+        # Nobody asks for the outline here, so nobody pays for it.
+        return film._replace(outline=None), crop_regions(film.image, film.regions)
+
+    return jax.lax.map(one, (index, stages, sexes))
+
+
+def simulate_films(
+    seed: int,
+    stages: np.ndarray,
+    *,
+    sexes: np.ndarray | None = None,
+    keep: Sequence[int] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> FilmSet:
+    """Renders a set of films and cuts out their regions.
+
+    A film depends on the seed, its place in the set, its stage and its sex, and on nothing else.
+
+    Args:
+      seed: of the set.
+      stages: `[n]` int, 1..11.
+      sexes: `[n]` int, 0 female, 1 male; every second film by default.
+      keep: which films to keep whole.
+      progress: called as `progress(done, n)` after each chunk.
+
+    Returns:
+      A `FilmSet`.
+    """
+    stages = np.asarray(stages, np.int32)
+    count = len(stages)
+    sexes = np.arange(count, dtype=np.int32) % 2 if sexes is None else np.asarray(sexes, np.int32)
+    if stages.ndim != 1 or count == 0 or stages.min() < 1 or stages.max() > 11:
+        raise ValueError(f"stages must be a vector of 1..11, not empty; given {stages!r:.80}")
+    if sexes.shape != stages.shape:
+        raise ValueError(f"{len(sexes)} sexes for {count} films; one for each is needed")
+    kept = np.asarray(sorted(set(keep)), np.int32)
+    if kept.size and not (0 <= kept[0] and kept[-1] < count):
+        raise ValueError(f"films to keep must lie in 0..{count - 1}; given {kept.tolist()!r:.80}")
+
+    key = jax.random.key(seed)
+    rows, films = [], []
+    for first in range(0, count, _CHUNK):
+        # The last chunk repeats the last film, so that one compilation serves all.
+        index = np.minimum(np.arange(first, first + _CHUNK, dtype=np.int32), count - 1)
+        drawn = _chunk(key, jnp.asarray(index), jnp.asarray(stages[index]), sexes[index])
+        film, crops = drawn
+        used = min(_CHUNK, count - first)
+        here = kept[(kept >= first) & (kept < first + used)] - first
+        if here.size:
+            films.append(np.asarray(film.image)[here])
+        small = film._replace(image=None)
+        rows.append(jax.tree.map(lambda leaf, used=used: np.asarray(leaf)[:used], (small, crops)))
+        if progress is not None:
+            progress(first + used, count)
+
+    film, crops = jax.tree.map(lambda *leaves: np.concatenate(leaves), *rows)
+    return FilmSet(
+        regions=crops,
+        centres=film.regions,
+        stages=film.stage,
+        sexes=film.sex,
+        bone_ages_months=film.bone_age_months,
+        maturities=film.maturity,
+        inverted=film.inverted,
+        bone_maturities=film.bone_maturity,
+        kept=kept,
+        films=np.concatenate(films) if films else np.zeros((0, 512, 512), np.uint8),
+    )
+
+
+def smi_stages() -> np.ndarray:
+    """Stages of the 865 films of `simulated:smi`, ascending.
+
+    Returns:
+      `[865]` int32, 1..11, with the counts of `SMI_COUNTS`.
+    """
+    return np.repeat(np.arange(1, 12, dtype=np.int32), SMI_COUNTS)
+
+
+def simulate_smi(
+    seed: int = 0,
+    *,
+    keep: Sequence[int] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> FilmSet:
+    """Renders `simulated:smi`: 865 films with the stage counts of Min and Kang 2018.
+
+    Args:
+      seed: of the set.
+      keep: which films to keep whole; by default the first of each stage and the very last.
+      progress: called as `progress(done, 865)` after each chunk.
+
+    Returns:
+      A `FilmSet` ordered by stage, sexes taking turns.
+    """
+    stages = smi_stages()
+    if keep is None:
+        keep = [*np.searchsorted(stages, np.arange(1, 12)).tolist(), len(stages) - 1]
+    return simulate_films(seed, stages, keep=keep, progress=progress)
