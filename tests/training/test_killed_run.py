@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from metabone.training.checkpoints import load_checkpoint
+from metabone.training.checkpoints import Checkpoints, load_checkpoint
 
 _TRAINING = """
 import sys, time
@@ -34,9 +34,9 @@ def validate(state):
 optimizer = optax.adam(0.01)
 step = supervised_step(apply, optimizer, loss, lambda x: x.astype(jnp.float32) / 255, batch_size=8)
 state = supervised_state({"w": jnp.zeros((16, 3))}, {"mean": jnp.zeros((4, 4, 1))}, optimizer)
-with open_run(sys.argv[1], "kill", "run", {"steps": 90}, seed=1) as run:
+with open_run(sys.argv[1], "kill", "run", {"steps": 60}, seed=1) as run:
     print("training", flush=True)
-    train(step, state, (images, labels), steps=90, seed=1, window=int(sys.argv[2]),
+    train(step, state, (images, labels), steps=60, seed=1, window=int(sys.argv[2]),
           validate=validate, validate_every=6, checkpoints=run.checkpoints("pretrain", 0.0),
           metrics=run.metrics, phase="pretrain", progress=False)
 print("done", flush=True)
@@ -56,26 +56,29 @@ def trained(folder):
 @pytest.mark.slow
 def test_killed_and_continued_training_ends_with_the_same_bits(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    process = launch(whole, 200)
-    assert process.communicate()[0].split() == ["training", "done"]
+    assert launch(whole, 200).communicate()[0].split() == ["training", "done"]
 
     rng = random.Random(0)
-    kills = 0
-    while kills < 4:
+    checkpoints = Checkpoints(parts / "kill" / "run" / "checkpoints" / "pretrain")
+    steps_left_behind = []
+    for kill in range(3):
         process = launch(parts, rng.randint(1, 9))
         assert process.stdout.readline() == "training\n"
-        # Compilation takes about half a second, and all of training a few.
-        time.sleep(rng.uniform(0.3, 2.0))
+        before = checkpoints.last_step()
+        # The first is killed wherever it is, the others once they are under way.
+        while kill and checkpoints.last_step() == before and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0.0, 0.4))
         process.kill()
-        if "done" in process.communicate()[0]:
+        if process.communicate()[0]:
             break
-        kills += 1
-    assert kills >= 2
+        steps_left_behind.append(checkpoints.last_step())
+    assert set(steps_left_behind) & set(range(1, 60))
     process = launch(parts, 4)
     assert process.communicate()[0].split() == ["training", "done"]
 
     lines = [(f / "kill" / "run" / "metrics.jsonl").read_bytes() for f in (whole, parts)]
-    assert lines[0] == lines[1] and lines[0].count(b"\n") == 90 + 15
+    assert lines[0] == lines[1] and lines[0].count(b"\n") == 60 + 10
     for left_alone, continued in zip(trained(whole), trained(parts), strict=True):
         assert left_alone.progress.step == continued.progress.step
         assert left_alone.progress.best_value == continued.progress.best_value
