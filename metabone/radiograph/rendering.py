@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-# Attenuation per pixel of half chord, cortical bone being the unit.
+# Attenuation per pixel of half chord, cortical bone being the unit. The film's own weights make
+# a finger's shaft about twice as bright as its soft tissue.
 _MARROW = 0.24
+BONE_WEIGHT, FLESH_WEIGHT = 0.85, 0.22
 
 
 class Bone(NamedTuple):
@@ -259,3 +261,26 @@ def blur(image: jax.Array) -> jax.Array:
         after = jax.lax.slice_in_dim(padded, 2, size + 2, axis=axis)
         image = 0.25 * (before + after) + 0.5 * image
     return image
+
+
+def expose(uniform: jax.Array, attenuation: jax.Array, noise: jax.Array) -> jax.Array:
+    """Gray levels of a film from attenuation, for one drawn exposure and development.
+
+    Args:
+      uniform: `[5]` float32 in [0, 1): contrast, black, white, gamma, grain.
+      attenuation: any shape, float32, millimetres of cortical half chord.
+      noise: same shape, white noise of standard deviation 1.
+
+    Returns:
+      float32 of that shape, gray levels of a film that shows about 0..1.
+    """
+
+    def between(low: float, high: float, index: int) -> jax.Array:
+        return low + (high - low) * uniform[index]
+
+    seen = 1.0 - jnp.exp(-between(0.10, 0.20, 0) * attenuation)
+    black = between(0.01, 0.18, 1)
+    white = between(0.75, 1.15, 2)
+    gray = black + (white - black) * jnp.power(jnp.maximum(seen, 1e-4), between(0.85, 1.5, 3))
+    # Less light through bone, more grain.
+    return gray + between(0.004, 0.018, 4) * (0.5 + gray) * noise

@@ -10,8 +10,11 @@ from metabone.radiograph.anatomy import BONES, REGION_BONES
 from metabone.radiograph.growth import bone_age_months, stage_of
 from metabone.radiograph.hand import Hand, draw_pose, pose_hand
 from metabone.radiograph.rendering import (
+    BONE_WEIGHT,
+    FLESH_WEIGHT,
     blur,
     bone_attenuation,
+    expose,
     grain,
     half_chord,
     nucleus_attenuation,
@@ -113,7 +116,7 @@ def _attenuation(hand: Hand, scale: jax.Array, mottle: jax.Array) -> jax.Array:
     # Trabeculae: the marrow's mesh shows as mottle in proportion to the bone in the way.
     bone = canvas * (1.0 + 0.13 * mottle) / scale
     flesh = half_chord(flesh_depth(hand, FILM_SIZE), 15.0 * scale) / scale
-    return 0.85 * bone + 0.22 * flesh
+    return BONE_WEIGHT * bone + FLESH_WEIGHT * flesh
 
 
 def _marker(key: jax.Array) -> jax.Array:
@@ -132,14 +135,14 @@ def _marker(key: jax.Array) -> jax.Array:
             return jnp.clip(inside + 0.5, 0.0, 1.0)
 
         strokes = jnp.maximum(box(-9.0, -4.0, -15.0, 15.0), box(-9.0, 9.0, 10.0, 15.0))
-        return jnp.maximum(strokes, 0.13 * box(-16.0, 16.0, -24.0, 24.0))
+        return jnp.maximum(strokes, 0.20 * box(-16.0, 16.0, -24.0, 24.0))
 
     at = jnp.stack([x, y])[None]
     canvas = jnp.zeros((FILM_SIZE, FILM_SIZE))
     return stamp(canvas, jnp.zeros(1), at, 72, letter)
 
 
-def _expose(key: jax.Array, attenuation: jax.Array, marker: jax.Array, noise: jax.Array):
+def _develop(key: jax.Array, attenuation: jax.Array, marker: jax.Array, noise: jax.Array):
     """Turns attenuation into gray levels; returns the uint8 image and whether it is inverted."""
     normal_key, uniform_key = jax.random.split(key)
     normal = jax.random.normal(normal_key, (3,))
@@ -147,23 +150,11 @@ def _expose(key: jax.Array, attenuation: jax.Array, marker: jax.Array, noise: ja
     axis = jnp.arange(FILM_SIZE, dtype=jnp.float32)
     x, y = jnp.meshgrid(axis, axis)
 
-    def between(low: float, high: float, index: int) -> jax.Array:
-        return low + (high - low) * uniform[index]
-
     # The beam is not even over the plate (heel effect).
     tilt = 0.06 * normal[:2] / FILM_SIZE
     unevenness = tilt[0] * (x - 256.0) + tilt[1] * (y - 256.0)
-    contrast = between(0.10, 0.20, 0)
-    seen = 1.0 - jnp.exp(-contrast * attenuation)
-    black = between(0.01, 0.18, 1)
-    white = between(0.75, 1.15, 2)
-    gamma = between(0.85, 1.5, 3)
-    gray = black + (white - black) * jnp.power(jnp.maximum(seen, 1e-4), gamma) + unevenness
-    gray = jnp.maximum(gray, marker * jnp.where(marker > 0.5, 1.0, 1.0 + 1.5 * black))
-
-    # Less light through bone, more grain.
-    grains = between(0.004, 0.018, 4)
-    gray = gray + grains * (0.5 + gray) * noise
+    gray = expose(uniform[:5], attenuation, noise) + unevenness
+    gray = jnp.maximum(gray, marker)
 
     inset = 22.0 * uniform[5:9] - 8.0
     lean = 0.03 * normal[2]
@@ -173,7 +164,7 @@ def _expose(key: jax.Array, attenuation: jax.Array, marker: jax.Array, noise: ja
         jnp.minimum(u - inset[0], last - inset[1] - u),
         jnp.minimum(v - inset[2], last - inset[3] - v),
     )
-    blades = jnp.where(uniform[9] < 0.3, 0.9, 0.0) + 0.3 * grains * noise
+    blades = jnp.where(uniform[9] < 0.3, 0.9, 0.0) + 0.003 * noise
     gray = blades + (gray - blades) * jnp.clip(0.3 * field + 0.5, 0.0, 1.0)
 
     inverted = uniform[10] < INVERTED_SHARE
@@ -199,7 +190,7 @@ def simulate_film(key: jax.Array, maturity: jax.Array, sex: jax.Array) -> Film:
     hand = pose_hand(build, maturity, bone_maturity, pose)
     noise, mottle = grain(grain_key, (FILM_SIZE, FILM_SIZE))
     attenuation = _attenuation(hand, pose.scale, 2.0 * blur(mottle))
-    image, inverted = _expose(exposure, attenuation, _marker(marker_key), noise)
+    image, inverted = _develop(exposure, attenuation, _marker(marker_key), noise)
     return Film(
         image=image,
         maturity=maturity,
