@@ -1,0 +1,137 @@
+"""The usual ways, to compare with: fine-tuning a trained network, and training from scratch."""
+
+from typing import NamedTuple
+
+import jax
+import optax
+
+from metabone.episodes.types import Examples
+from metabone.errors import InputError
+from metabone.learners import roles as roles_lib
+from metabone.learners.base import (
+    Adapted,
+    Loss,
+    MetaLearner,
+    Norm,
+    cross_entropy,
+    predictor,
+    support_stats,
+)
+from metabone.nets.network import Network, NormStats, Params
+
+
+class TrainedParams(NamedTuple):
+    """A network trained beforehand, its head to be replaced."""
+
+    weights: Params
+    norm_stats: NormStats
+
+
+def fine_tune(
+    network: Network,
+    optimizer: optax.GradientTransformation,
+    *,
+    steps: int = 100,
+    roles: roles_lib.Roles = roles_lib.head_only,
+    norm: Norm = "inductive",
+    loss: Loss = cross_entropy,
+) -> MetaLearner:
+    """Transfer learning: a new head, and what else adapts, trained on the support set alone.
+
+    Args:
+      network: parameters under `head` are drawn anew for each task; `nets.frozen.on_frozen` makes
+        one whose frozen part normalises by its stored statistics.
+      optimizer: any of optax's; it is not differentiated.
+      steps: full-batch steps on the support set.
+      roles: what adapts (`both` or `inner`); by default the head on a frozen backbone, the seed's
+        base learning with a pre-trained model.
+      norm: see `base.query_logits`.
+      loss: `(outputs, labels) -> scalar`.
+
+    Returns:
+      A baseline (`meta_gradient` is None); its `meta_params` are `TrainedParams`.
+
+    Raises:
+      InputError: a negative number of steps, an unknown norm.
+    """
+    _check_steps(steps)
+
+    def init(key: jax.Array, image_shape: tuple[int, ...]) -> TrainedParams:
+        return TrainedParams(*network.init(key, image_shape))
+
+    def adapt(meta_params: TrainedParams, support: Examples, key: jax.Array) -> Adapted:
+        fresh, _ = network.init(key, support.images.shape[1:])
+        weights = {**meta_params.weights, "head": fresh["head"]}
+        start = Adapted(weights, meta_params.norm_stats)
+        return _fit(network, optimizer, start, support, steps, roles, loss)
+
+    return MetaLearner(init, None, adapt, predictor(network, norm))
+
+
+def scratch(
+    network: Network,
+    optimizer: optax.GradientTransformation,
+    *,
+    steps: int = 100,
+    norm: Norm = "inductive",
+    loss: Loss = cross_entropy,
+) -> MetaLearner:
+    """Training from scratch: every parameter drawn anew and trained on the support set alone.
+
+    Args:
+      network: see `nets.network.Network`.
+      optimizer: any of optax's.
+      steps: full-batch steps on the support set.
+      norm: see `base.query_logits`.
+      loss: `(outputs, labels) -> scalar`.
+
+    Returns:
+      A baseline (`meta_gradient` is None); its `meta_params` are `()`.
+
+    Raises:
+      InputError: a negative number of steps, an unknown norm.
+    """
+    _check_steps(steps)
+
+    def init(key: jax.Array, image_shape: tuple[int, ...]) -> tuple[()]:
+        del key, image_shape
+        return ()
+
+    def adapt(meta_params: tuple[()], support: Examples, key: jax.Array) -> Adapted:
+        del meta_params
+        start = Adapted(*network.init(key, support.images.shape[1:]))
+        return _fit(network, optimizer, start, support, steps, roles_lib.everything, loss)
+
+    return MetaLearner(init, None, adapt, predictor(network, norm))
+
+
+def _fit(
+    network: Network,
+    optimizer: optax.GradientTransformation,
+    start: Adapted,
+    support: Examples,
+    steps: int,
+    roles: roles_lib.Roles,
+    loss: Loss,
+) -> Adapted:
+    mask = [role in ("both", "inner") for role in roles_lib.assign(roles, start.weights)]
+
+    def support_loss(leaves):
+        weights = roles_lib.put(start.weights, mask, leaves)
+        outputs = network.apply(weights, start.norm_stats, support.images, True)[0]
+        return loss(outputs, support.labels)
+
+    def step(carry, _):
+        leaves, state = carry
+        updates, state = optimizer.update(jax.grad(support_loss)(leaves), state, leaves)
+        return (optax.apply_updates(leaves, updates), state), None
+
+    leaves = roles_lib.take(start.weights, mask)
+    (leaves, _), _ = jax.lax.scan(step, (leaves, optimizer.init(leaves)), None, length=steps)
+    weights = roles_lib.put(start.weights, mask, leaves)
+    return Adapted(weights, support_stats(network, weights, start.norm_stats, support.images))
+
+
+def _check_steps(steps: int) -> None:
+    if steps < 0:
+        raise InputError(f"steps (={steps}): expected at least 0")

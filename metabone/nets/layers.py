@@ -1,0 +1,106 @@
+"""The layers that the networks share, each safe to differentiate twice."""
+
+from collections.abc import Sequence
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from metabone.nets import convolution
+
+# MAML's published code, and TensorFlow's layer behind it.
+_EPSILON = 1e-3
+
+
+def max_pool_2x2(images: jax.Array) -> jax.Array:
+    """Max-pools 2x2 windows with stride 2; an odd last row or column is dropped.
+
+    A tournament of `where`, not a reshape and `max`: the latter's second derivative has been seen
+    to be wrong on CPU while the loss was right, and splits the gradient between tied pixels.
+
+    Args:
+      images: `[n, H, W, C]`, H and W at least 2.
+
+    Returns:
+      `[n, H // 2, W // 2, C]`; of tied pixels the first in row order receives the gradient.
+    """
+    chex.assert_rank(images, 4)
+    height, width = images.shape[1] // 2 * 2, images.shape[2] // 2 * 2
+    top, bottom = images[:, 0:height:2, :width], images[:, 1:height:2, :width]
+    upper = _larger(top[:, :, 0::2], top[:, :, 1::2])
+    lower = _larger(bottom[:, :, 0::2], bottom[:, :, 1::2])
+    return _larger(upper, lower)
+
+
+def _larger(first: jax.Array, second: jax.Array) -> jax.Array:
+    return jnp.where(first >= second, first, second)
+
+
+class Conv3x3(nn.Module):
+    """3x3 convolution with bias, zero-padded, He-normal weights.
+
+    Attributes:
+      features: output channels.
+      stride: in both directions.
+      form: see `convolution.conv3x3`.
+      use_bias: off where batch normalisation follows and would remove it.
+    """
+
+    features: int
+    stride: int = 1
+    form: convolution.Form = "auto"
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """`[n, H, W, C]` to `[n, H / stride, W / stride, features]`."""
+        shape = (3, 3, images.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.he_normal(), shape)
+        outputs = convolution.conv3x3(images, kernel, self.stride, self.form)
+        if self.use_bias:
+            outputs += self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        return outputs
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation whose stored statistics are simply those of the last batch.
+
+    Variance is taken in two passes (a difference of moments cancels in float32).
+    """
+
+    @nn.compact
+    def __call__(self, images: jax.Array, use_batch_stats: bool) -> jax.Array:
+        """Normalises over all axes but the last."""
+        return nn.BatchNorm(
+            use_running_average=not use_batch_stats,
+            momentum=0.0,
+            epsilon=_EPSILON,
+            use_fast_variance=False,
+        )(images)
+
+
+class FullyConnected(nn.Module):
+    """Hidden layers with ReLU, then the classes.
+
+    Attributes:
+      widths: nodes of the hidden layers; `()` for a linear classifier.
+      classes: outputs; 0 leaves the last layer away, and the hidden nodes are the output.
+    """
+
+    widths: Sequence[int]
+    classes: int
+
+    @nn.compact
+    def __call__(self, features: jax.Array, use_batch_stats: bool = False) -> jax.Array:
+        """`[n, ...]` flattened to `[n, classes]`."""
+        del use_batch_stats
+        hidden = features.reshape(features.shape[0], -1)
+        for index, width in enumerate(self.widths):
+            dense = nn.Dense(width, kernel_init=nn.initializers.he_normal(), name=f"hidden_{index}")
+            hidden = nn.relu(dense(hidden))
+        if self.classes:
+            # Near-zero first logits: the inner loop's first step then moves all classes alike.
+            start = nn.initializers.normal(0.01)
+            hidden = nn.Dense(self.classes, kernel_init=start, name="classes")(hidden)
+        return hidden

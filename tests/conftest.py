@@ -1,0 +1,11 @@
+"""What the tests share: strict promotion, and float64 for the references."""
+
+import jax
+import pytest
+
+
+@pytest.fixture
+def x64():
+    """Computes in float64 for the length of one test."""
+    with jax.enable_x64(True):
+        yield

@@ -1,0 +1,145 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metabone.episodes.sampling import draw, sample, scale, task_key
+from metabone.episodes.splits import split_names
+from metabone.episodes.store import build_store, check_enough
+from metabone.errors import InputError
+
+COUNTS = (9, 12, 7, 30)
+
+
+def _store(**options):
+    labels = np.repeat(np.arange(len(COUNTS)), COUNTS)
+    # Each pixel tells its image, so that an episode can be traced back.
+    images = np.arange(len(labels), dtype=np.uint8)[:, None, None, None] * np.ones(
+        (1, 2, 2, 1), np.uint8
+    )
+    return build_store(images, labels, **options), labels
+
+
+def _draws(store, count, **sizes):
+    many = jax.jit(
+        lambda store: jax.lax.map(
+            lambda step: draw(task_key(0, step, 0), store, **sizes), jnp.arange(count)
+        )
+    )
+    return jax.tree.map(np.asarray, many(store))
+
+
+def test_an_episode_is_a_pure_function_of_seed_step_and_task():
+    store, _ = _store()
+    sizes = {"ways": 3, "shots": 2, "queries": 4}
+    draws = jax.jit(lambda *at: sample(store, *at, **sizes))
+    first, again = draws(1, 2, 3), draws(1, 2, 3)
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    for other in ((2, 2, 3), (1, 3, 3), (1, 2, 4)):
+        assert np.any(draws(*other).support.images != first.support.images)
+
+
+def test_support_and_query_are_distinct_images_of_the_classes_drawn():
+    store, labels = _store()
+    drawn = _draws(store, 50, ways=3, shots=2, queries=5)
+    for classes, support, query in zip(*drawn, strict=True):
+        assert len(set(classes)) == 3
+        both = np.concatenate([support, query], 1)
+        assert len(np.unique(both)) == both.size
+        np.testing.assert_array_equal(labels[both], np.repeat(classes[:, None], 7, 1))
+
+
+def test_labels_follow_the_draws_class_order_and_images_are_scaled():
+    store, labels = _store()
+    episode = sample(store, 0, 0, 0, ways=4, shots=3, queries=2)
+    drawn = draw(task_key(0, 0, 0), store, 4, 3, 2)
+    np.testing.assert_array_equal(episode.support.labels, np.repeat(np.arange(4), 3))
+    rows = np.rint((np.asarray(episode.support.images[:, 0, 0, 0]) + 1) * 127.5).astype(int)
+    np.testing.assert_array_equal(
+        labels[rows], np.asarray(drawn.classes)[np.asarray(episode.support.labels)]
+    )
+
+
+def test_every_image_and_class_order_comes_up_equally_often():
+    store, labels = _store()
+    drawn = _draws(store, 4000, ways=2, shots=1, queries=1)
+    counts = np.bincount(drawn.support.reshape(-1), minlength=len(labels))
+    for label, size in enumerate(COUNTS):
+        share = counts[labels == label] / counts[labels == label].sum()
+        # Each class is drawn about 2,000 times as support.
+        assert np.all(np.abs(share - 1 / size) < 5 * np.sqrt(1 / size / 2000))
+    first = np.bincount(drawn.classes[:, 0], minlength=4) / 4000
+    assert np.all(np.abs(first - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 4000))
+
+
+def test_no_patient_is_in_support_and_query_even_across_classes():
+    labels = np.repeat(np.arange(3), 40)
+    # Patients of one, two and many films, most with films in several classes.
+    patients = np.random.default_rng(0).integers(0, 60, len(labels))
+    store = build_store(np.zeros((120, 1), np.uint8), labels, groups=patients)
+    check_enough(store, 3, 2, 3)
+    drawn = _draws(store, 200, ways=3, shots=2, queries=3)
+    for support, query in zip(drawn.support, drawn.query, strict=True):
+        used = patients[np.concatenate([support.reshape(-1), query.reshape(-1)])]
+        assert len(set(used)) == 15
+
+
+def test_a_split_indexes_some_classes_of_the_same_images():
+    store, labels = _store(classes=[3, 1])
+    drawn = _draws(store, 20, ways=2, shots=2, queries=5)
+    assert set(labels[drawn.support].reshape(-1)) == {1, 3}
+    np.testing.assert_array_equal(
+        labels[drawn.support[:, 0, 0]], np.array([3, 1])[drawn.classes[:, 0]]
+    )
+
+
+def test_scale_leaves_features_alone():
+    np.testing.assert_array_equal(scale(jnp.array([0, 255], jnp.uint8)), [-1.0, 1.0])
+    np.testing.assert_array_equal(scale(jnp.array([3.5, -2.0])), [3.5, -2.0])
+
+
+@pytest.mark.parametrize(
+    ("ways", "shots", "queries", "message"),
+    [
+        (5, 1, 1, r"ways \(=5\): the source has 4 classes"),
+        (4, 5, 3, r"shots \(=5\) \+ queries \(=3\) need 8 images a class; class 'c' has 7"),
+        (4, 0, 3, r"shots \(=0\)"),
+        (4, 1, -2, r"queries \(=-2\)"),
+    ],
+)
+def test_too_few_images_are_named_before_anything_is_compiled(ways, shots, queries, message):
+    with pytest.raises(InputError, match=message):
+        check_enough(_store()[0], ways, shots, queries, class_names="abcd")
+
+
+def test_too_few_patients_are_named_even_where_images_suffice():
+    labels = np.repeat([0, 1], 10)
+    one_patient_each = build_store(np.zeros((20, 1)), labels, groups=labels)
+    with pytest.raises(InputError, match=r"need 2 patients.*class 0 has 1"):
+        check_enough(one_patient_each, 2, 1, 1)
+    shared = build_store(np.zeros((20, 1)), labels, groups=np.tile(np.arange(10), 2))
+    check_enough(shared, 2, 2, 3)
+    with pytest.raises(InputError, match=r"need 6 patients.*has 4"):
+        check_enough(shared, 2, 3, 3)
+
+
+def test_stores_that_cannot_be_are_refused():
+    with pytest.raises(InputError, match="3 images and 2 labels"):
+        build_store(np.zeros((3, 1)), np.zeros(2, int))
+    with pytest.raises(InputError, match="class 'b' has no images"):
+        build_store(np.zeros((2, 1)), np.zeros(2, int), classes=[0, 1], class_names="ab")
+
+
+def test_a_split_depends_on_names_alone():
+    names = [f"n{i:04d}" for i in range(300)]
+    sizes = {"train": 240, "validation": 30, "test": 30}
+    parts = split_names(names, sizes)
+    assert {part: len(rows) for part, rows in parts.items()} == sizes
+    assert sorted(row for part in parts.values() for row in part) == list(range(300))
+    turned = split_names(names[::-1], sizes)
+    assert {names[i] for i in parts["test"]} == {names[::-1][i] for i in turned["test"]}
+    assert split_names(names, sizes, salt="other")["test"] != parts["test"]
+    with pytest.raises(InputError, match=r"cannot split 3 names into 2 \+ 2"):
+        split_names(names[:3], {"train": 2, "test": 2})
+    with pytest.raises(InputError, match="'n0001' occurs twice"):
+        split_names(["n0001", "n0001"], {"train": 1})

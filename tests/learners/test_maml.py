@@ -1,0 +1,245 @@
+"""MAML against a closed form, finite differences, and itself by other routes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metabone.episodes.types import Episode, Examples
+from metabone.errors import InputError
+from metabone.learners.base import cross_entropy, query_logits
+from metabone.learners.maml import MamlParams, maml
+from metabone.learners.roles import head_adapts, head_only
+from metabone.nets.network import Network
+from metabone.nets.networks import conv_net
+
+RATE, STEPS = 0.1, 3
+
+
+def _quadratic(matrix):
+    """Outputs `matrix @ (theta - image)`; with half the mean squared output as the loss."""
+
+    def apply(params, norm_stats, images, use_batch_stats):
+        return (params["theta"] - images) @ matrix.T, norm_stats
+
+    return Network(lambda key, shape: ({"theta": jnp.zeros(shape)}, {}), apply)
+
+
+def _half_square(outputs, labels):
+    return 0.5 * jnp.mean(jnp.sum(outputs**2, axis=-1))
+
+
+def _quadratic_task():
+    rng = np.random.default_rng(0)
+    matrix, theta = jnp.array(rng.normal(size=(3, 3))), jnp.array(rng.normal(size=3))
+    support, query = (jnp.array(rng.normal(size=(n, 3))) for n in (4, 2))
+    labels = jnp.zeros(4, jnp.int32), jnp.zeros(2, jnp.int32)
+    return matrix, theta, Episode(Examples(support, labels[0]), Examples(query, labels[1]))
+
+
+def _closed_form(matrix, theta, episode):
+    """Adapted parameters, and the meta-gradients of second and first order, by linear algebra."""
+    hessian = matrix.T @ matrix
+    contraction = jnp.linalg.matrix_power(jnp.eye(3) - RATE * hessian, STEPS)
+    centre = episode.support.images.mean(0)
+    adapted = centre + contraction @ (theta - centre)
+    at_query = hessian @ (adapted - episode.query.images.mean(0))
+    return adapted, contraction.T @ at_query, at_query
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_meta_gradients_equal_the_closed_form_of_a_quadratic_task(x64, remat):
+    matrix, theta, episode = _quadratic_task()
+    adapted, second, first = _closed_form(matrix, theta, episode)
+    params = MamlParams({"theta": theta}, {}, [])
+    for order, expected in ((2, second), (1, first)):
+        learner = maml(
+            _quadratic(matrix),
+            inner_rate=RATE,
+            inner_steps=STEPS,
+            test_steps=STEPS,
+            order=order,
+            remat=remat,
+            loss=_half_square,
+        )
+        found, _ = learner.meta_gradient(params, episode, jax.random.key(0))
+        np.testing.assert_allclose(found.weights["theta"], expected, rtol=1e-9)
+        reached = learner.adapt(params, episode.support, jax.random.key(0)).weights["theta"]
+        np.testing.assert_allclose(reached, adapted, rtol=1e-9)
+    assert not np.allclose(first, second, rtol=1e-2)
+
+
+def _conv_task(norm, **settings):
+    settings = {"inner_rate": 0.3, "inner_steps": 2, "norm": norm} | settings
+    network = conv_net(3, blocks=2, filters=4, halvings=2, widths=(5,))
+    learner = maml(network, **settings)
+    params = learner.init(jax.random.key(0), (8, 8, 1))
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params)
+    # Far enough from the near-zero first logits for curvature to matter.
+    params.weights["head"]["classes"]["kernel"] *= 50
+    rng = np.random.default_rng(1)
+    images = jnp.array(rng.normal(size=(2, 6, 8, 8, 1)))
+    labels = jnp.array([0, 0, 1, 1, 2, 2])
+    episode = Episode(Examples(images[0], labels), Examples(images[1], labels))
+    return network, learner, params, episode
+
+
+def _by_hand(network, params, episode, norm, rate=0.3, steps=2):
+    """The query loss of an inner loop written out step by step."""
+    weights = params.weights
+    for _ in range(steps):
+
+        def support_loss(w):
+            logits, _ = network.apply(w, params.norm_stats, episode.support.images, True)
+            return cross_entropy(logits, episode.support.labels)
+
+        weights = jax.tree.map(lambda w, g: w - rate * g, weights, jax.grad(support_loss)(weights))
+    stats = network.apply(weights, params.norm_stats, episode.support.images, True)[1]
+    logits = network.apply(weights, stats, episode.query.images, norm == "transductive")[0]
+    return cross_entropy(logits, episode.query.labels)
+
+
+@pytest.mark.parametrize("norm", ["inductive", "transductive"])
+def test_meta_gradients_of_a_conv_network_equal_finite_differences(x64, norm):
+    network, learner, params, episode = _conv_task(norm)
+    found, metrics = jax.jit(learner.meta_gradient)(params, episode, jax.random.key(0))
+    loss = jax.jit(lambda p: _by_hand(network, p, episode, norm))
+    np.testing.assert_allclose(metrics["loss"], loss(params), rtol=1e-9)
+    rng = np.random.default_rng(2)
+    for _ in range(3):
+        direction = jax.tree.map(lambda leaf: jnp.array(rng.normal(size=leaf.shape)), params)
+        up, down = (
+            loss(jax.tree.map(lambda p, d, s=sign: p + s * 1e-5 * d, params, direction))
+            for sign in (1, -1)
+        )
+        slope = sum(
+            jnp.vdot(g, d)
+            for g, d in zip(jax.tree.leaves(found), jax.tree.leaves(direction), strict=True)
+        )
+        np.testing.assert_allclose(slope, (up - down) / 2e-5, rtol=1e-5)
+
+
+def test_first_order_is_not_second_order_silently(x64):
+    _, second, params, episode = _conv_task("inductive")
+    _, first, _, _ = _conv_task("inductive", order=1)
+    key = jax.random.key(0)
+    full, approximate = (
+        jax.tree.leaves(jax.jit(each.meta_gradient)(params, episode, key)[0].weights)
+        for each in (second, first)
+    )
+    apart = sum(jnp.sum((a - b) ** 2) for a, b in zip(full, approximate, strict=True))
+    assert apart > 1e-2 * sum(jnp.sum(a**2) for a in full)
+
+
+def test_plain_remat_scanned_and_vmapped_forms_agree(x64):
+    network, learner, params, episode = _conv_task("inductive")
+    key = jax.random.key(0)
+    flipped = jax.tree.map(lambda leaf: leaf[::-1], episode)
+    tasks = jax.tree.map(lambda a, b: jnp.stack([a, b]), episode, flipped)
+    plain = jax.jit(jax.grad(lambda p: _by_hand(network, p, episode, "inductive")))(params)
+    _, with_remat, _, _ = _conv_task("inductive", remat=True)
+    forms = [jax.jit(each.meta_gradient)(params, episode, key)[0] for each in (learner, with_remat)]
+    for mapping in (jax.vmap, lambda f: lambda xs: jax.lax.map(f, xs)):
+        over_tasks = mapping(lambda task: learner.meta_gradient(params, task, key)[0])
+        forms.append(jax.tree.map(lambda leaf: leaf[0], jax.jit(over_tasks)(tasks)))
+    for found in forms:
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12),
+            found.weights,
+            plain.weights,
+        )
+
+
+def test_frozen_parameters_get_no_gradient_and_do_not_adapt():
+    learner = maml(conv_net(3, blocks=1, filters=4, halvings=1), roles=head_only, test_steps=2)
+    params = learner.init(jax.random.key(0), (8, 8, 1))
+    images = jax.random.normal(jax.random.key(1), (6, 8, 8, 1))
+    examples = Examples(images, jnp.array([0, 0, 1, 1, 2, 2]))
+    gradient, _ = jax.jit(learner.meta_gradient)(
+        params, Episode(examples, examples), jax.random.key(0)
+    )
+    assert not np.any(gradient.weights["conv_0"]["kernel"])
+    assert np.any(gradient.weights["head"]["classes"]["kernel"])
+    adapted = jax.jit(learner.adapt)(params, examples, jax.random.key(0))
+    jax.tree.map(np.testing.assert_array_equal, adapted.weights["conv_0"], params.weights["conv_0"])
+    assert np.any(
+        adapted.weights["head"]["classes"]["kernel"] != params.weights["head"]["classes"]["kernel"]
+    )
+
+
+def test_a_body_that_does_not_adapt_is_still_meta_learned():
+    learner = maml(conv_net(3, blocks=1, filters=4, halvings=1), roles=head_adapts)
+    params = learner.init(jax.random.key(0), (8, 8, 1))
+    images = jax.random.normal(jax.random.key(1), (6, 8, 8, 1))
+    examples = Examples(images, jnp.array([0, 0, 1, 1, 2, 2]))
+    gradient, _ = jax.jit(learner.meta_gradient)(
+        params, Episode(examples, examples), jax.random.key(0)
+    )
+    assert np.any(gradient.weights["conv_0"]["kernel"])
+    adapted = jax.jit(learner.adapt)(params, examples, jax.random.key(0))
+    jax.tree.map(np.testing.assert_array_equal, adapted.weights["conv_0"], params.weights["conv_0"])
+
+
+def test_learned_rates_have_the_gradient_of_the_closed_form(x64):
+    # One step: d loss / d rate_i = -(gradient at the query)_i * (gradient at the support)_i.
+    matrix, theta, episode = _quadratic_task()
+    learner = maml(
+        _quadratic(matrix), inner_rate=RATE, inner_steps=1, learn_rates=True, loss=_half_square
+    )
+    params = MamlParams({"theta": theta}, {}, [jnp.full(3, RATE)])
+    found, _ = learner.meta_gradient(params, episode, jax.random.key(0))
+    hessian = matrix.T @ matrix
+    at_support = hessian @ (theta - episode.support.images.mean(0))
+    adapted = theta - RATE * at_support
+    at_query = hessian @ (adapted - episode.query.images.mean(0))
+    np.testing.assert_allclose(found.rates[0], -at_query * at_support, rtol=1e-9)
+
+
+def test_an_inductive_prediction_is_the_same_to_the_bit_in_any_company():
+    learner = maml(conv_net(5, blocks=2, filters=8, halvings=2, widths=(32,)), test_steps=2)
+    params = learner.init(jax.random.key(0), (32, 32, 1))
+    images = jax.random.normal(jax.random.key(1), (25, 32, 32, 1))
+    support = Examples(images[:10], jnp.arange(10) % 5)
+    adapted = jax.jit(learner.adapt)(params, support, jax.random.key(0))
+    predict = jax.jit(learner.predict)
+    together = np.asarray(predict(adapted, images))
+    for index in (0, 7, 24):
+        alone = np.asarray(predict(adapted, images[index : index + 1]))
+        np.testing.assert_array_equal(alone[0], together[index])
+        others = np.asarray(predict(adapted, jnp.stack([images[3], 9 * images[4], images[index]])))
+        np.testing.assert_array_equal(others[2], together[index])
+    transductive = maml(
+        conv_net(5, blocks=2, filters=8, halvings=2, widths=(32,)), norm="transductive"
+    )
+    alone = np.asarray(transductive.predict(adapted, images[:1]))
+    assert np.any(alone[0] != np.asarray(transductive.predict(adapted, images))[0])
+
+
+def test_mapped_prediction_equals_the_batched_form():
+    network = conv_net(5, blocks=2, filters=8, halvings=2)
+    learner = maml(network, test_steps=1)
+    params = learner.init(jax.random.key(0), (16, 16, 1))
+    images = jax.random.normal(jax.random.key(1), (10, 16, 16, 1))
+    adapted = jax.jit(learner.adapt)(
+        params, Examples(images, jnp.arange(10) % 5), jax.random.key(0)
+    )
+    np.testing.assert_allclose(
+        learner.predict(adapted, images),
+        query_logits(network, adapted, images, "inductive"),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"inner_steps": -1}, r"inner_steps \(=-1\)"),
+        ({"inner_rate": 0.0}, r"inner_rate \(=0.0\)"),
+        ({"order": 3}, r"order \(=3\)"),
+        ({"norm": "batch"}, "norm 'batch'.*inductive, transductive"),
+    ],
+)
+def test_impossible_settings_are_refused_in_one_line(settings, message):
+    with pytest.raises(InputError, match=message):
+        maml(conv_net(5), **settings)

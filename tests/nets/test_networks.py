@@ -1,0 +1,91 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metabone.errors import InputError
+from metabone.nets.frozen import features, on_frozen
+from metabone.nets.network import Network
+from metabone.nets.networks import conv_net, fully_connected, smi_net, vgg16
+
+
+def _count(network: Network, shape) -> int:
+    params = jax.eval_shape(lambda k: network.init(k, shape)[0], jax.random.key(0))
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def test_vgg16_has_the_published_number_of_convolution_parameters():
+    # Simonyan and Zisserman 2015: 14,714,688 weights and biases in thirteen convolutions.
+    assert _count(vgg16(0, widths=()), (64, 64, 3)) == 14_714_688
+
+
+def test_mamls_network_has_the_published_number_of_parameters():
+    # Four blocks of 64 on 28x28x1: convolutions without bias, scale and offset, a linear layer.
+    expected = 9 * 64 + 3 * 9 * 64 * 64 + 4 * 2 * 64 + (64 * 5 + 5)
+    assert _count(conv_net(5), (28, 28, 1)) == expected
+
+
+@pytest.mark.parametrize("downsample", ["stride", "pool"])
+def test_the_seeds_network_sees_a_region_at_4x4_before_its_256_nodes(downsample):
+    network = smi_net(5, filters=8, downsample=downsample)
+    params, stats = jax.eval_shape(lambda k: network.init(k, (64, 64, 1)), jax.random.key(0))
+    assert params["head"]["hidden_0"]["kernel"].shape == (4 * 4 * 8, 256)
+    assert params["head"]["hidden_1"]["kernel"].shape == (256, 256)
+    assert len([name for name in params if name.startswith("conv_")]) == 7
+    logits, _ = jax.eval_shape(
+        lambda p, s: network.apply(p, s, jnp.ones((3, 64, 64, 1)), True), params, stats
+    )
+    assert logits.shape == (3, 5)
+
+
+def test_batch_statistics_are_those_of_the_batch_at_hand():
+    network = conv_net(5, blocks=1, filters=4, halvings=0)
+    images = jax.random.normal(jax.random.key(1), (6, 8, 8, 1))
+    params, stats = network.init(jax.random.key(0), (8, 8, 1))
+    by_batch, batch_stats = network.apply(params, stats, images, True)
+    by_stored, unchanged = network.apply(params, batch_stats, images, False)
+    np.testing.assert_allclose(by_batch, by_stored, rtol=1e-5, atol=1e-6)
+    jax.tree.map(np.testing.assert_array_equal, unchanged, batch_stats)
+    # An independent reference: the statistics of the convolution's own output.
+    conv = jax.lax.conv_general_dilated(
+        images,
+        params["conv_0"]["kernel"],
+        (1, 1),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    found = batch_stats["norm_0"]["BatchNorm_0"]
+    np.testing.assert_allclose(found["mean"], conv.mean((0, 1, 2)), atol=1e-5)
+    np.testing.assert_allclose(found["var"], conv.var((0, 1, 2)), rtol=1e-4)
+
+
+def test_stored_features_equal_a_fresh_forward_pass():
+    backbone = vgg16(0, width=1 / 16, widths=(), batch_norm=True)
+    head = fully_connected(5, (16,))
+    images = np.random.default_rng(0).integers(0, 255, (5, 32, 32, 1), np.uint8)
+
+    def prepare(x):
+        return x.astype(jnp.float32) / 255
+
+    network = on_frozen(backbone, head)
+    weights, stats = jax.jit(lambda k: network.init(k, (32, 32, 1)))(jax.random.key(0))
+    body = weights["backbone"]
+    stored = features(backbone, body["params"], body["norm_stats"], images, prepare, batch=2)
+    assert stored.shape == (5, 1, 1, 32) and stored.dtype == np.float32
+    through = jax.jit(network.apply, static_argnums=3)(weights, stats, prepare(images), True)[0]
+    from_store = head.apply(weights["head"], {}, stored, True)[0]
+    np.testing.assert_allclose(from_store, through, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: conv_net(0), r"classes \(=0\)"),
+        (lambda: conv_net(5, halvings=5), r"halvings \(=5\).*blocks \(=4\)"),
+        (lambda: conv_net(5, downsample="avg"), "'avg'.*stride, pool"),
+        (lambda: vgg16(5, width=0), r"width \(=0\)"),
+    ],
+)
+def test_impossible_networks_are_refused_in_one_line(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
