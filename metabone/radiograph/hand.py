@@ -82,9 +82,9 @@ def draw_pose(key: jax.Array, maturity: jax.Array, film_size: int = 512) -> Pose
     # A metacarpal is held by its neighbours, the thumb's is free.
     angles = radians * (degrees + bend * jnp.asarray([[0.4, 1.0, 1.0, 1.0]], jnp.float32))
 
-    rotation = radians * jnp.clip(7.0 * normal[20], -18.0, 18.0)
-    fill = 0.82 + 0.18 * uniform[1]
-    scale = (film_size / 512.0) * 2.15 * fill * (0.92 + 0.08 * maturity)
+    rotation = radians * jnp.clip(9.0 * normal[20], -22.0, 22.0)
+    fill = 0.78 + 0.22 * uniform[1]
+    scale = (film_size / 512.0) * 2.15 * fill * (0.95 + 0.05 * maturity)
     pose = Pose(scale, rotation, jnp.zeros(2), angles)
 
     reach = to_film(_joints(angles).reshape(-1, 2), pose)
@@ -137,7 +137,7 @@ def pose_hand(key: jax.Array, maturity: jax.Array, bone_maturity: jax.Array, pos
         normal[2 : 2 + anatomy.BONES],
         normal[2 + anatomy.BONES : 2 + 2 * anatomy.BONES],
     )
-    stature = 1.0 + 0.05 * normal[0]
+    stature = 1.0 + 0.07 * normal[0]
     joints = _joints(pose.angles).reshape(25, 2)
     landmarks = to_film(jnp.concatenate([joints, jnp.asarray(anatomy.FIXED)]), pose)
     grows, other = landmarks[anatomy.GROWING_END], landmarks[anatomy.OTHER_END]

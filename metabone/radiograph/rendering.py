@@ -267,7 +267,7 @@ def expose(uniform: jax.Array, attenuation: jax.Array, noise: jax.Array) -> jax.
     """Gray levels of a film from attenuation, for one drawn exposure and development.
 
     Args:
-      uniform: `[5]` float32 in [0, 1): contrast, black, white, gamma, grain.
+      uniform: `[5]` float32 in [0, 1): contrast, black, white, curve, grain.
       attenuation: any shape, float32, millimetres of cortical half chord.
       noise: same shape, white noise of standard deviation 1.
 
@@ -279,8 +279,9 @@ def expose(uniform: jax.Array, attenuation: jax.Array, noise: jax.Array) -> jax.
         return low + (high - low) * uniform[index]
 
     seen = 1.0 - jnp.exp(-between(0.10, 0.20, 0) * attenuation)
+    # A parabola for the film's gamma: a power would cost more than all bones together.
+    seen = seen * (1.0 + between(-0.5, 0.2, 3) * (1.0 - seen))
     black = between(0.01, 0.18, 1)
-    white = between(0.75, 1.15, 2)
-    gray = black + (white - black) * jnp.power(jnp.maximum(seen, 1e-4), between(0.85, 1.5, 3))
+    gray = black + (between(0.75, 1.15, 2) - black) * seen
     # Less light through bone, more grain.
     return gray + between(0.004, 0.018, 4) * (0.5 + gray) * noise

@@ -25,7 +25,7 @@ from metabone.radiograph.soft_tissue import flesh_depth, hand_outline
 FILM_SIZE = 512
 
 
-INVERTED_SHARE = 0.08
+INVERTED_SHARE = 0.12
 
 # What biology adds to maturity: to the hand as a whole (the truth is one examiner's, and examiners
 # differ), and to each bone. Together they leave the mean of six regions about 0.04 from the truth,
@@ -97,9 +97,10 @@ def draw_bone_maturity(key: jax.Array, maturity: jax.Array, sex: jax.Array) -> j
     return jnp.clip(expected + noise, 0.0, 1.0)
 
 
-def _attenuation(hand: Hand, scale: jax.Array, mottle: jax.Array) -> jax.Array:
-    """Attenuation of a hand in millimetres of cortical half chord, `[512, 512]`."""
-    canvas = jnp.zeros((FILM_SIZE, FILM_SIZE))
+def _attenuation(key: jax.Array, hand: Hand, scale: jax.Array, mottle: jax.Array) -> jax.Array:
+    """Attenuation of marker and hand in millimetres of cortical half chord, `[512, 512]`."""
+    # The marker first: what is stamped last is fused with what follows and drawn everywhere.
+    canvas = _mark(key, jnp.zeros((FILM_SIZE, FILM_SIZE)))
 
     def part(tree, index):
         return jax.tree.map(lambda leaf: leaf[index], tree)
@@ -119,8 +120,8 @@ def _attenuation(hand: Hand, scale: jax.Array, mottle: jax.Array) -> jax.Array:
     return BONE_WEIGHT * bone + FLESH_WEIGHT * flesh
 
 
-def _marker(key: jax.Array) -> jax.Array:
-    """A lead 'L' on its plate at the film's lower left or right, `[512, 512]` in 0..1."""
+def _mark(key: jax.Array, canvas: jax.Array) -> jax.Array:
+    """Adds a lead 'L' on its plate at the film's lower left or right."""
     uniform = jax.random.uniform(key, (4,))
     x = jnp.where(uniform[0] < 0.5, 44.0, FILM_SIZE - 50.0) + 30.0 * (uniform[1] - 0.5)
     y = 270.0 + 170.0 * uniform[2]
@@ -135,14 +136,13 @@ def _marker(key: jax.Array) -> jax.Array:
             return jnp.clip(inside + 0.5, 0.0, 1.0)
 
         strokes = jnp.maximum(box(-9.0, -4.0, -15.0, 15.0), box(-9.0, 9.0, 10.0, 15.0))
-        return jnp.maximum(strokes, 0.20 * box(-16.0, 16.0, -24.0, 24.0))
+        # Lead stops nearly everything, its plastic plate as much as a little flesh.
+        return 60.0 * strokes + 1.6 * box(-16.0, 16.0, -24.0, 24.0)
 
-    at = jnp.stack([x, y])[None]
-    canvas = jnp.zeros((FILM_SIZE, FILM_SIZE))
-    return stamp(canvas, jnp.zeros(1), at, 72, letter)
+    return stamp(canvas, jnp.zeros(1), jnp.stack([x, y])[None], 72, letter)
 
 
-def _develop(key: jax.Array, attenuation: jax.Array, marker: jax.Array, noise: jax.Array):
+def _develop(key: jax.Array, attenuation: jax.Array, noise: jax.Array):
     """Turns attenuation into gray levels; returns the uint8 image and whether it is inverted."""
     normal_key, uniform_key = jax.random.split(key)
     normal = jax.random.normal(normal_key, (3,))
@@ -154,7 +154,6 @@ def _develop(key: jax.Array, attenuation: jax.Array, marker: jax.Array, noise: j
     tilt = 0.06 * normal[:2] / FILM_SIZE
     unevenness = tilt[0] * (x - 256.0) + tilt[1] * (y - 256.0)
     gray = expose(uniform[:5], attenuation, noise) + unevenness
-    gray = jnp.maximum(gray, marker)
 
     inset = 22.0 * uniform[5:9] - 8.0
     lean = 0.03 * normal[2]
@@ -189,8 +188,8 @@ def simulate_film(key: jax.Array, maturity: jax.Array, sex: jax.Array) -> Film:
     pose = draw_pose(pose_key, maturity, FILM_SIZE)
     hand = pose_hand(build, maturity, bone_maturity, pose)
     noise, mottle = grain(grain_key, (FILM_SIZE, FILM_SIZE))
-    attenuation = _attenuation(hand, pose.scale, 2.0 * blur(mottle))
-    image, inverted = _develop(exposure, attenuation, _marker(marker_key), noise)
+    attenuation = _attenuation(marker_key, hand, pose.scale, 2.0 * blur(mottle))
+    image, inverted = _develop(exposure, attenuation, noise)
     return Film(
         image=image,
         maturity=maturity,

@@ -57,7 +57,7 @@ def flesh_depth(hand: Hand, size: int) -> jax.Array:
     coarse = 4.0 * jnp.arange(size // 4, dtype=jnp.float32) + 1.5
     x, y = jnp.meshgrid(coarse, coarse)
     depth = flesh_distance(jnp.stack([x.ravel(), y.ravel()], axis=1), hand)
-    return jax.image.resize(depth.reshape(size // 4, size // 4), (size, size), "linear")
+    return jax.image.resize(depth.reshape(x.shape), (size, size), "linear")
 
 
 def hand_outline(hand: Hand, size: int) -> jax.Array:
