@@ -7,8 +7,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from metabone.episodes.sampling import task_key
 from metabone.episodes.types import Episode
-from metabone.training.randomness import task_key
+
+# The sampler splits the task's key in two, which is what folding in 0 and 1 gives.
+_LEARNER = 2
 
 Sample = Callable[[Any, jax.Array, jax.Array, jax.Array], Episode]
 
@@ -55,8 +58,8 @@ def meta_step(
 ) -> Callable[[MetaState, Any, jax.Array, jax.Array], tuple[MetaState, dict[str, jax.Array]]]:
     """Builds the step that moves the meta-parameters against the mean task gradient.
 
-    Task `t` of step `i` is `sample(data, seed, i, t)` and its learner draws from
-    `fold_in(fold_in(key(seed), i), t)`, so a step depends on nothing but its arguments.
+    Task `t` of step `i` is `sample(data, seed, i, t)` and its learner draws from a key folded out
+    of the three, so a step depends on nothing but its arguments.
 
     Args:
       learner: has `meta_gradient(meta_params, episode, key) -> (gradient, metrics)` for one task.
@@ -86,7 +89,8 @@ def meta_step(
     def step(state, data, seed, index):
         def task_gradient(task):
             episode = sample(data, seed, index, task)
-            return learner.meta_gradient(state.meta_params, episode, task_key(seed, index, task))
+            key = jax.random.fold_in(task_key(seed, index, task), _LEARNER)
+            return learner.meta_gradient(state.meta_params, episode, key)
 
         gradient, metrics = _mean_over_tasks(task_gradient, state.meta_params, meta_batch, chunk)
         metrics["gradient_norm"] = optax.tree.norm(gradient)

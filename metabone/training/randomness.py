@@ -16,17 +16,3 @@ def base_key(seed: jax.Array | int) -> jax.Array:
     if dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
         return seed
     return jax.random.key(seed)
-
-
-def task_key(seed: jax.Array | int, index: jax.Array | int, task: jax.Array | int) -> jax.Array:
-    """The key of one task of one step, the same whatever ran before it.
-
-    Args:
-      seed: an integer scalar or a typed key.
-      index: the step, int32 scalar.
-      task: the task's number within the step, int32 scalar.
-
-    Returns:
-      A typed scalar key.
-    """
-    return jax.random.fold_in(jax.random.fold_in(base_key(seed), index), task)

@@ -70,6 +70,10 @@ class ResultFile:
                 return dict(row)
         return None
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """A field that `set` wrote, or the default."""
+        return self._content.get(name, default)
+
     def append(self, *rows: Mapping[str, Any]) -> None:
         """Adds rows, all of them or none; a figure that is not finite becomes null.
 
