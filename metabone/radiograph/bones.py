@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from metabone.radiograph.chunks import render_chunks
 from metabone.radiograph.growth import epiphysis_at
 from metabone.radiograph.regions import REGION_SIZE
 from metabone.radiograph.rendering import (
@@ -24,7 +25,8 @@ from metabone.radiograph.simulation import INVERTED_SHARE
 CLASSES = 300
 
 _PIXELS_A_MM = 2.0
-_CHUNK = 10
+# Rows of images drawn one after the other; those of a row together.
+_CHUNK = (16, 32)
 
 
 class JointClass(NamedTuple):
@@ -225,18 +227,14 @@ def joint_patch(key: jax.Array, joint: JointClass) -> jax.Array:
 
 @jax.jit
 def _patches(key: jax.Array, class_ids: jax.Array, image_ids: jax.Array) -> jax.Array:
+    """`[r, m]` class and image numbers to `[r, m, 64, 64]` uint8, a row at a time."""
     class_key, image_key = jax.random.split(key)
 
-    def of_class(class_id: jax.Array) -> jax.Array:
-        joint = joint_class(class_key, class_id)
-        its_key = jax.random.fold_in(image_key, class_id)
+    def image(class_id: jax.Array, image_id: jax.Array) -> jax.Array:
+        its_key = jax.random.fold_in(jax.random.fold_in(image_key, class_id), image_id)
+        return joint_patch(its_key, joint_class(class_key, class_id))
 
-        def image(image_id: jax.Array) -> jax.Array:
-            return joint_patch(jax.random.fold_in(its_key, image_id), joint)
-
-        return jax.vmap(image)(image_ids)
-
-    return jax.lax.map(of_class, class_ids)
+    return jax.lax.map(lambda row: jax.vmap(image)(*row), (class_ids, image_ids))
 
 
 def bone_patches(
@@ -255,7 +253,7 @@ def bone_patches(
       seed: of the set.
       class_ids: `[n]` int, usually `range(CLASSES)`.
       images_per_class: how many images of each.
-      progress: called as `progress(done, n)` after each chunk of classes.
+      progress: called as `progress(images done, images in all)` after each chunk.
 
     Returns:
       `[n, images_per_class, 64, 64, 1]` uint8.
@@ -266,14 +264,17 @@ def bone_patches(
             f"a set needs a vector of classes and at least one image of each; "
             f"given {class_ids.shape} classes, {images_per_class} images"
         )
-    key, count = jax.random.key(seed), len(class_ids)
-    image_ids = jnp.arange(images_per_class)
-    chunks = []
-    for first in range(0, count, _CHUNK):
-        # The last chunk repeats the last class, so that one compilation serves all.
-        rows = np.minimum(np.arange(first, first + _CHUNK), count - 1)
-        drawn = _patches(key, jnp.asarray(class_ids[rows]), image_ids)
-        chunks.append(np.asarray(drawn)[: count - first])
-        if progress is not None:
-            progress(min(first + _CHUNK, count), count)
-    return np.concatenate(chunks)[..., None]
+    key = jax.random.key(seed)
+    # One list of images, whatever class they are of: one compiled shape serves every request, so
+    # an image is the same to the bit in all of them.
+    count = len(class_ids) * images_per_class
+    chunk = int(np.prod(_CHUNK))
+
+    def render(first: int) -> np.ndarray:
+        index = np.minimum(np.arange(first, first + chunk), count - 1).reshape(_CHUNK)
+        classes, images = np.divmod(index, images_per_class)
+        drawn = _patches(key, jnp.asarray(class_ids[classes]), jnp.asarray(images))
+        return np.asarray(drawn).reshape(chunk, REGION_SIZE, REGION_SIZE)[: count - first]
+
+    patches = np.concatenate(render_chunks(render, count, chunk, progress))
+    return patches.reshape(len(class_ids), images_per_class, REGION_SIZE, REGION_SIZE, 1)

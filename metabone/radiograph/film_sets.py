@@ -1,8 +1,5 @@
 """Sets of simulated films for experiments, rendered in chunks and kept as regions."""
 
-import concurrent.futures
-import itertools
-import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -10,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from metabone.radiograph.chunks import render_chunks
 from metabone.radiograph.growth import maturity_for_stage
 from metabone.radiograph.regions import crop_regions
 from metabone.radiograph.simulation import Film, simulate_film
@@ -18,7 +16,6 @@ SMI_COUNTS = (188, 145, 277, 68, 10, 48, 75, 2, 11, 29, 12)
 """Films in stages 1..11 (Min and Kang 2018, Table 1); their sum is 865."""
 
 _CHUNK = 16
-_THREADS = min(8, os.cpu_count() or 1)
 
 
 class SimulatedFilms(NamedTuple):
@@ -49,22 +46,6 @@ class SimulatedFilms(NamedTuple):
     films: np.ndarray
 
 
-def film_of_set(seed: int, index: int, stage: int, sex: int) -> Film:
-    """One film of a set with all of its ground truth (outline, key points).
-
-    Args:
-      seed: the set's.
-      index: the film's place in the set.
-      stage: 1..11.
-      sex: 0 female, 1 male.
-
-    Returns:
-      The `Film`, equal to the set's to the rounding of one gray level.
-    """
-    return _one_film(jax.random.key(seed), jnp.int32(index), jnp.int32(stage), jnp.int32(sex))
-
-
-@jax.jit
 def _one_film(key: jax.Array, index: jax.Array, stage: jax.Array, sex: jax.Array) -> Film:
     stage_key, film_key = jax.random.split(jax.random.fold_in(key, index))
     return simulate_film(film_key, maturity_for_stage(stage_key, stage), sex)
@@ -131,17 +112,7 @@ def simulate_films(
         truth = jax.tree.map(lambda leaf: np.asarray(leaf)[:used], film._replace(image=None))
         return truth, np.asarray(crops)[:used], whole
 
-    # Drawing a film keeps one core busy; chunks are independent, so threads share them out. The
-    # first chunk goes ahead alone, as it compiles.
-    firsts = range(0, count, _CHUNK)
-    chunks = []
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        rest = itertools.chain([render(0)], pool.map(render, firsts[1:]))
-        for first, chunk in zip(firsts, rest, strict=True):
-            chunks.append(chunk)
-            if progress is not None:
-                progress(min(first + _CHUNK, count), count)
-
+    chunks = render_chunks(render, count, _CHUNK, progress)
     film, crops, films = jax.tree.map(lambda *leaves: np.concatenate(leaves), *chunks)
     return SimulatedFilms(
         regions=crops,

@@ -235,7 +235,7 @@ def _round_bones(
     table = jnp.asarray(anatomy.NUCLEI)
     late = 0.05 * normal[0]
     grown = jnp.clip((maturity - table[:, 5] - late) / table[:, 6], 0.0, 1.0)
-    size = 0.92 * jnp.sqrt(grown) * pose.scale
+    size = 0.97 * jnp.sqrt(grown) * pose.scale
     # The sesamoid lies beside the thumb's metacarpal head, on the side of the fingers.
     sesamoid = landmarks[1] + 0.22 * (0.5 * (landmarks[5] + landmarks[6]) - landmarks[1])
     at = jnp.concatenate([landmarks[anatomy.AT_NUCLEI : anatomy.AT_NUCLEI + 8], sesamoid[None]])

@@ -278,10 +278,10 @@ def expose(uniform: jax.Array, attenuation: jax.Array, noise: jax.Array) -> jax.
     def between(low: float, high: float, index: int) -> jax.Array:
         return low + (high - low) * uniform[index]
 
-    seen = 1.0 - jnp.exp(-between(0.10, 0.20, 0) * attenuation)
+    seen = 1.0 - jnp.exp(-between(0.11, 0.23, 0) * attenuation)
     # A parabola for the film's gamma: a power would cost more than all bones together.
     seen = seen * (1.0 + between(-0.5, 0.2, 3) * (1.0 - seen))
     black = between(0.01, 0.18, 1)
-    gray = black + (between(0.75, 1.15, 2) - black) * seen
+    gray = black + (between(0.80, 1.20, 2) - black) * seen
     # Less light through bone, more grain.
     return gray + between(0.004, 0.018, 4) * (0.5 + gray) * noise
