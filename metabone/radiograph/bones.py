@@ -253,7 +253,7 @@ def bone_patches(
       seed: of the set.
       class_ids: `[n]` int, usually `range(CLASSES)`.
       images_per_class: how many images of each.
-      progress: called as `progress(images done, images in all)` after each chunk.
+      progress: called as `progress(classes done, n)` after each chunk.
 
     Returns:
       `[n, images_per_class, 64, 64, 1]` uint8.
@@ -276,5 +276,9 @@ def bone_patches(
         drawn = _patches(key, jnp.asarray(class_ids[classes]), jnp.asarray(images))
         return np.asarray(drawn).reshape(chunk, REGION_SIZE, REGION_SIZE)[: count - first]
 
-    patches = np.concatenate(render_chunks(render, count, chunk, progress))
+    def told(done: int, _: int) -> None:
+        if progress is not None:
+            progress(done // images_per_class, len(class_ids))
+
+    patches = np.concatenate(render_chunks(render, count, chunk, told))
     return patches.reshape(len(class_ids), images_per_class, REGION_SIZE, REGION_SIZE, 1)
