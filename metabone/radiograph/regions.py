@@ -38,15 +38,17 @@ def crop_regions(image: jax.Array, centres: jax.Array, size: int = REGION_SIZE) 
     >>> crop[0, 0].tolist()
     [48, 49, 50, 51]
     """
-    height, width = image.shape
-    half = size // 2
-    padded = jnp.pad(image, half, mode="reflect")
     # Half a pixel is always rounded up; rounding to even would move neighbouring crops unequally.
     at = jnp.floor(centres + 0.5).astype(jnp.int32)
+    steps = jnp.arange(size) - size // 2
+
+    def mirrored(middle: jax.Array, length: int) -> jax.Array:
+        index = jnp.abs(jnp.clip(middle, 0, length - 1) + steps)
+        return length - 1 - jnp.abs(length - 1 - index)
 
     def crop(centre: jax.Array) -> jax.Array:
-        # Padding has moved the film by `half`, which is just what the crop's corner is short of.
-        corner = (jnp.clip(centre[1], 0, height - 1), jnp.clip(centre[0], 0, width - 1))
-        return jax.lax.dynamic_slice(padded, corner, (size, size))
+        rows = mirrored(centre[1], image.shape[0])
+        columns = mirrored(centre[0], image.shape[1])
+        return image[rows[:, None], columns[None, :]]
 
     return jax.vmap(crop)(at)
