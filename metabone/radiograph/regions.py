@@ -38,6 +38,7 @@ def crop_regions(image: jax.Array, centres: jax.Array, size: int = REGION_SIZE) 
     >>> crop[0, 0].tolist()
     [48, 49, 50, 51]
     """
+    image, centres = jnp.asarray(image), jnp.asarray(centres)
     # Half a pixel is always rounded up; rounding to even would move neighbouring crops unequally.
     at = jnp.floor(centres + 0.5).astype(jnp.int32)
     steps = jnp.arange(size) - size // 2
