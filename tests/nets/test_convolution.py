@@ -28,15 +28,16 @@ def _double_backward(form, stride, images, kernel):
     return outer, jax.grad(outer, argnums=(0, 1))(images, kernel)
 
 
+@pytest.mark.parametrize("form", ["rule", "dense"])
 @pytest.mark.parametrize(("shape", "stride"), SHAPES)
-def test_patches_and_their_gradients_of_first_and_second_order_equal_lax(x64, shape, stride):
+def test_every_form_and_its_gradients_of_both_orders_equal_lax(x64, shape, stride, form):
     images, kernel = _arrays(shape)
     np.testing.assert_allclose(
-        conv3x3(images, kernel, stride, "patches"),
+        conv3x3(images, kernel, stride, form),
         conv3x3(images, kernel, stride, "lax"),
         atol=1e-12,
     )
-    mine, mine_gradients = _double_backward("patches", stride, images, kernel)
+    mine, mine_gradients = _double_backward(form, stride, images, kernel)
     theirs, theirs_gradients = _double_backward("lax", stride, images, kernel)
     np.testing.assert_allclose(mine(images, kernel), theirs(images, kernel), rtol=1e-10)
     for ours, reference in zip(mine_gradients, theirs_gradients, strict=True):
@@ -46,7 +47,7 @@ def test_patches_and_their_gradients_of_first_and_second_order_equal_lax(x64, sh
 def test_one_output_pixel_is_the_sum_over_its_neighbourhood():
     images = jnp.arange(16.0).reshape(1, 4, 4, 1)
     kernel = jnp.ones((3, 3, 1, 1))
-    for form in ("patches", "lax"):
+    for form in ("rule", "dense", "lax"):
         outputs = conv3x3(images, kernel, 1, form)[0, :, :, 0]
         assert outputs[1, 1] == 0 + 1 + 2 + 4 + 5 + 6 + 8 + 9 + 10
         assert outputs[0, 0] == 0 + 1 + 4 + 5
@@ -57,10 +58,10 @@ def test_one_output_pixel_is_the_sum_over_its_neighbourhood():
 def test_weights_that_differ_by_task_can_be_mapped(x64):
     images, kernel = _arrays((2, 6, 6, 2))
     kernels = jnp.stack([kernel, 2 * kernel])
-    mapped = jax.vmap(partial(conv3x3, form="patches"), in_axes=(None, 0))(images, kernels)
+    mapped = jax.vmap(partial(conv3x3, form="rule"), in_axes=(None, 0))(images, kernels)
     np.testing.assert_allclose(mapped[1], 2 * mapped[0], rtol=1e-12)
 
 
 def test_an_unknown_form_is_refused():
-    with pytest.raises(ValueError, match=r"'winograd'.*expected 'auto', 'patches' or 'lax'"):
+    with pytest.raises(ValueError, match=r"'winograd'.*expected 'auto', 'rule', 'dense' or 'lax'"):
         conv3x3(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), form="winograd")
