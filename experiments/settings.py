@@ -13,6 +13,9 @@ from metabone.errors import InputError
 
 Settings = TypeVar("Settings")
 
+# `--help` lists the flags of the module that is run: what is defined here belongs to the caller.
+flags.disclaim_key_flags()
+
 
 def setting(default: Any, text: str) -> Any:
     """A field of a settings dataclass.
@@ -72,10 +75,11 @@ def launch(main: Callable[[], None]) -> None:
       main: takes no arguments; flags are parsed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    for name in ("jax", "orbax", "absl", "tensorflow_datasets"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
     def run(arguments: Sequence[str]) -> None:
+        # Here, since absl.app sets levels of its own when it starts.
+        for name in ("jax", "orbax", "absl", "tensorflow_datasets"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         if len(arguments) > 1:
             _stop(f"unexpected argument {arguments[1]!r}; settings are written --name=value")
         # Imported late, so that a wrong flag is answered at once.
@@ -106,16 +110,17 @@ def _stop(message: str, status: int = 2) -> None:
 
 
 def _define(name: str, default: Any, text: str) -> None:
+    # No default of absl's own: it would stand in `--help` beside the presets'.
     if isinstance(default, bool):
-        flags.DEFINE_bool(name, default, text)
+        flags.DEFINE_bool(name, None, text)
     elif isinstance(default, int):
-        flags.DEFINE_integer(name, default, text)
+        flags.DEFINE_integer(name, None, text)
     elif isinstance(default, float):
-        flags.DEFINE_float(name, default, text)
+        flags.DEFINE_float(name, None, text)
     elif isinstance(default, tuple):
-        flags.DEFINE_list(name, [str(value) for value in default], text)
+        flags.DEFINE_list(name, None, text)
     else:
-        flags.DEFINE_string(name, default, text)
+        flags.DEFINE_string(name, None, text)
 
 
 def _typed(name: str, value: Any, default: Any) -> Any:

@@ -139,8 +139,31 @@ def read_films(
     return read
 
 
+def compile_readings(
+    reads: Sequence[Callable[[Any, ImageStore, jax.Array, jax.Array], FilmReading]],
+    meta_params: Any,
+    store: ImageStore,
+) -> list[Callable[[Any, ImageStore, Any, Any], FilmReading]]:
+    """Compiles several readings side by side: most of a short evaluation is compilation.
+
+    Args:
+      reads: from `read_films`, such as one a number of shots.
+      meta_params: of their learner.
+      store: on the device.
+
+    Returns:
+      One program a reading, called like it, with `seed` uint32 and `index` int32.
+    """
+
+    def one(read):
+        return jax.jit(read).lower(meta_params, store, np.uint32(0), np.int32(0)).compile()
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(one, reads))
+
+
 def read_draws(
-    read: Callable[[Any, ImageStore, jax.Array, jax.Array], FilmReading],
+    compiled: Callable[[Any, ImageStore, Any, Any], FilmReading],
     meta_params: Any,
     store: ImageStore,
     *,
@@ -152,7 +175,7 @@ def read_draws(
     """Reads many draws with one compiled program.
 
     Args:
-      read: from `read_films`.
+      compiled: from `compile_readings`.
       meta_params: of its learner.
       store: on the device.
       seed: of the draws.
@@ -164,7 +187,6 @@ def read_draws(
     Returns:
       A reading with a leading axis of draws, NumPy arrays.
     """
-    compiled = jax.jit(read).lower(meta_params, store, np.uint32(seed), np.int32(0)).compile()
 
     def one(index: int) -> FilmReading:
         reading = compiled(meta_params, store, np.uint32(seed), np.int32(index))

@@ -1,0 +1,139 @@
+"""What an SMI run depends on, and its presets."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from experiments.settings import setting
+from metabone.errors import InputError
+from metabone.radiograph.stages import check_cuts, parse_merge
+from metabone.training.json_files import read_json
+
+
+@dataclasses.dataclass(frozen=True)
+class SmiSettings:
+    """What the figures of a run depend on."""
+
+    target: str = setting("simulated:smi", "Films to read: rsna:DIR or simulated:smi.")
+    meta_source: str = setting(
+        "simulated:bones", "Images to meta-train on: folder:PATH or simulated:bones."
+    )
+    evaluate: str = setting("", "Folder of a finished run: read the target with its learners.")
+    seed: int = setting(0, "Of everything that is drawn.")
+    shots: tuple[int, ...] = setting((5, 10, 20), "Support films a class, one table column each.")
+    queries: int = setting(15, "Query films a class.")
+    draws: int = setting(100, "Draws of support and query films that a figure is the mean of.")
+    merge: str = setting("1,2/3,4/5,6/7,8,9/10,11", "Maturity stages that make up each class.")
+    cuts: tuple[float, ...] = setting(
+        (84.0, 114.0, 138.0, 162.0), "Bone ages in months that part the classes of real films."
+    )
+    pooled: bool = setting(False, "One adaptation on all regions together, not one a region.")
+    # Networks.
+    filters: int = setting(64, "Filters of the seven-block network.")
+    halvings: int = setting(4, "How many of its blocks halve the image.")
+    downsample: str = setting("stride", "How they do: stride or pool.")
+    hidden: tuple[int, ...] = setting((256, 256), "Nodes of the fully connected layers.")
+    backbone_width: float = setting(1.0, "Multiplies VGG16's filters.")
+    # Meta-data.
+    meta_classes: int = setting(300, "Classes of simulated meta-data.")
+    meta_images: int = setting(40, "Images a class of simulated meta-data.")
+    # Meta-training.
+    meta_steps: int = setting(10_000, "Outer steps of the scratch arm.")
+    head_steps: int = setting(10_000, "Outer steps of the pre-trained arm, on stored features.")
+    meta_batch: int = setting(2, "Tasks an outer step.")
+    meta_shots: int = setting(20, "Support images a class while meta-training.")
+    meta_queries: int = setting(15, "Query images a class while meta-training.")
+    meta_rate: float = setting(1e-3, "Adam's rate in the outer loop, falling to a tenth.")
+    clip: float = setting(10.0, "Largest norm of the meta-gradient.")
+    inner_rate: float = setting(0.05, "Inner rate, of the mean loss (0.01 on summed losses).")
+    inner_steps: int = setting(5, "Inner steps while meta-training.")
+    test_steps: int = setting(10, "Inner steps on the films.")
+    order: int = setting(2, "Of the meta-gradient: 2 or 1.")
+    learn_rates: bool = setting(False, "Also learn one inner rate a parameter (Meta-SGD).")
+    norm: str = setting("inductive", "Batch statistics of queries while meta-training.")
+    validate_every: int = setting(500, "Outer steps between validations on held-out classes.")
+    validation_tasks: int = setting(100, "Tasks of a validation.")
+    # Supervised pre-training of the backbone, shared by base and meta.
+    pretrain_steps: int = setting(10_000, "Minibatches of backbone pre-training.")
+    pretrain_batch: int = setting(64, "Images of a minibatch.")
+    pretrain_rate: float = setting(1e-3, "Adam's rate, falling to nothing.")
+    # Base learning.
+    base_steps: int = setting(200, "Full-batch Adam steps on the support films.")
+    base_rate: float = setting(1e-3, "Its rate.")
+    base_decay: float = setting(1e-4, "Its weight decay.")
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "demo": dict(
+        filters=16,
+        backbone_width=0.125,
+        hidden=(64, 64),
+        meta_images=30,
+        meta_steps=240,
+        head_steps=1500,
+        meta_shots=8,
+        meta_queries=8,
+        inner_steps=3,
+        inner_rate=0.1,
+        test_steps=5,
+        meta_rate=3e-3,
+        learn_rates=True,
+        validate_every=120,
+        validation_tasks=30,
+        pretrain_steps=400,
+        pretrain_batch=32,
+        pretrain_rate=3e-3,
+        base_steps=60,
+        base_rate=3e-3,
+        draws=30,
+    ),
+    "cpu": dict(
+        filters=32,
+        backbone_width=0.25,
+        meta_steps=2000,
+        head_steps=5000,
+        meta_shots=10,
+        meta_queries=10,
+        learn_rates=True,
+        pretrain_steps=2000,
+    ),
+    "paper": {},
+}
+
+
+def check(config: SmiSettings) -> None:
+    """Raises `InputError` for settings that cannot be, before anything is read or compiled."""
+    smallest = {"draws": 2, "queries": 1, "meta_batch": 1, "meta_shots": 1, "meta_queries": 1}
+    smallest |= {"pretrain_batch": 1, "validate_every": 1, "validation_tasks": 2, "meta_images": 1}
+    smallest |= {"meta_steps": 1, "head_steps": 1, "pretrain_steps": 1, "base_steps": 0, "seed": 0}
+    for name, least in smallest.items():
+        if getattr(config, name) < least:
+            raise InputError(f"--{name}={getattr(config, name)}: expected at least {least}")
+    for name in ("meta_rate", "pretrain_rate", "base_rate", "clip"):
+        if not getattr(config, name) > 0:
+            raise InputError(f"--{name}={getattr(config, name)}: expected a number above 0")
+    if not config.shots or min(config.shots) < 1 or len(set(config.shots)) < len(config.shots):
+        given = ",".join(map(str, config.shots))
+        raise InputError(f"--shots={given}: expected different numbers of at least 1")
+    if not config.hidden or min(config.hidden) < 1:
+        raise InputError(f"--hidden={config.hidden}: expected numbers of at least 1")
+    if config.seed >= 2**32:
+        raise InputError(f"--seed={config.seed}: expected less than 2**32")
+    parse_merge(config.merge)
+    check_cuts(config.cuts)
+
+
+def with_trained_settings(config: SmiSettings) -> SmiSettings:
+    """The settings of the run to evaluate, but for what is asked of it now."""
+    record = read_json(Path(config.evaluate) / "config.json")
+    if not isinstance(record, dict) or record.get("experiment") != "smi":
+        raise InputError(f"--evaluate={config.evaluate}: not the folder of an smi run")
+    now = ("target", "evaluate", "shots", "queries", "draws", "merge", "cuts", "pooled")
+    kept = {name: getattr(config, name) for name in now}
+    fields = {field.name: field.default for field in dataclasses.fields(SmiSettings)}
+    stored = {
+        name: tuple(value) if isinstance(fields[name], tuple) else value
+        for name, value in record["config"].items()
+        if name in fields
+    }
+    return SmiSettings(**(stored | kept))
