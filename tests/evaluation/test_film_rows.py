@@ -1,0 +1,88 @@
+import math
+
+import numpy as np
+import pytest
+
+from metabone.evaluation.film_rows import confusions_of, rows_of, votes_on
+from metabone.evaluation.protocol import FilmReading
+
+# Student's t at 0.975 with one degree of freedom is Cauchy's, which has a closed form.
+T_OF_TWO_DRAWS = math.tan(0.475 * math.pi)
+
+
+@pytest.fixture
+def reading():
+    """Two draws of four films, two ways to predict, two regions."""
+    votes = [[[0, 0, 1, 1], [1, 1, 0, 0]], [[0, 1, 1, 1], [0, 0, 1, 1]]]
+    tied = [[[0, 0, 0, 1], [0, 0, 0, 0]], [[1, 1, 0, 0], [0, 0, 0, 0]]]
+    regions = [
+        [[[0, 0, 1, 1], [1, 0, 1, 0]], [[1, 1, 0, 0], [1, 1, 0, 0]]],
+        [[[0, 0, 0, 1], [0, 1, 1, 1]], [[0, 0, 1, 1], [0, 0, 1, 0]]],
+    ]
+    return FilmReading(
+        films=np.array([[7, 3, 9, 4], [2, 7, 9, 5]]),
+        truth=np.array([[0, 0, 1, 1], [0, 0, 1, 1]]),
+        votes=np.array(votes),
+        tied=np.array(tied, bool),
+        regions=np.array(regions),
+    )
+
+
+def test_each_norm_has_a_row_of_the_vote_and_one_of_each_region(reading):
+    rows = rows_of(reading, ["inductive", "transductive"], learning="meta", shots=5, paper=0.533)
+    common = {"learning": "meta", "shots": 5, "metric": "accuracy", "unit": "draws", "n": 2}
+    # Right in the two draws: of the vote and of either region.
+    expected = [
+        ("inductive", "vote", 1.0, 0.75),
+        ("inductive", 1, 1.0, 0.75),
+        ("inductive", 2, 0.5, 0.75),
+        ("transductive", "vote", 0.0, 1.0),
+        ("transductive", 1, 0.0, 1.0),
+        ("transductive", 2, 0.0, 0.75),
+    ]
+    assert [(row["norm"], row["region"]) for row in rows] == [e[:2] for e in expected]
+    for row, (_, region, first, second) in zip(rows, expected, strict=True):
+        assert row.items() >= common.items()
+        assert row["mean"] == pytest.approx((first + second) / 2)
+        assert row["std"] == pytest.approx(abs(first - second) / math.sqrt(2))
+        assert row["ci95"] == pytest.approx(T_OF_TWO_DRAWS * abs(first - second) / 2)
+        vote_alone = {"paper", "tie_rate", "mean_of_first_5"}
+        assert (row.keys() & vote_alone) == (vote_alone if region == "vote" else set())
+    inductive, transductive = rows[0], rows[3]
+    assert inductive["paper"] == transductive["paper"] == 0.533
+    assert (inductive["tie_rate"], transductive["tie_rate"]) == (3 / 8, 0.0)
+    assert inductive["mean_of_first_5"] == pytest.approx(0.875)
+
+
+def test_the_mean_of_the_first_five_draws_stands_beside_that_of_all():
+    right = np.array([1, 1, 0, 0, 1, 0, 0])[:, None]
+    truth = np.zeros((7, 1), int)
+    reading = FilmReading(
+        films=truth,
+        truth=truth,
+        votes=1 - right[:, None],
+        tied=np.zeros((7, 1, 1), bool),
+        regions=1 - right[:, None, None],
+    )
+    (row,) = rows_of(reading, ["inductive"], learning="base")
+    assert row["region"] == "vote"  # a single region has no row of its own
+    assert row["paper"] is None
+    assert row["mean_of_first_5"] == pytest.approx(3 / 5)
+    assert row["mean"] == pytest.approx(3 / 7)
+    assert row["n"] == 7
+
+
+def test_confusions_count_the_votes_of_all_draws_with_the_truth_in_rows(reading):
+    assert confusions_of(reading, ["inductive", "transductive"], 3, model="scratch") == [
+        {"model": "scratch", "norm": "inductive", "matrix": [[3, 1, 0], [0, 4, 0], [0, 0, 0]]},
+        {"model": "scratch", "norm": "transductive", "matrix": [[2, 2, 0], [2, 2, 0], [0, 0, 0]]},
+    ]
+
+
+def test_a_films_votes_are_those_of_the_first_draw_that_asked_it(reading):
+    found = votes_on(reading, [7, 5, 100])
+    assert found.keys() == {7, 5}
+    assert found[7]["regions"].tolist() == [0, 1] and found[7]["vote"] == 0
+    assert found[5]["regions"].tolist() == [1, 1] and found[5]["vote"] == 1
+    other = votes_on(reading, [9], prediction=1)
+    assert other[9]["regions"].tolist() == [0, 0] and other[9]["vote"] == 0

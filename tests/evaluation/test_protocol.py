@@ -1,0 +1,193 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metabone.episodes.sampling import draw, sample, task_key
+from metabone.episodes.store import build_store
+from metabone.evaluation.protocol import read_draws, read_films, task_accuracies
+from metabone.learners.base import MetaLearner
+
+WAYS, SHOTS, QUERIES, REGIONS = 4, 2, 3, 3
+DRAWS = 6
+
+
+def _class_means(meta_params, support, key):
+    member = jax.nn.one_hot(support.labels, WAYS)
+    flat = support.images.reshape(len(support.labels), -1)
+    return member.T @ flat / member.sum(0)[:, None]
+
+
+def _nearness(means, images):
+    flat = images.reshape(len(images), 1, -1)
+    return -((flat - means) ** 2).sum(-1)
+
+
+def _farness(means, images):
+    return -_nearness(means, images)
+
+
+def _learner(adapt, predict):
+    return MetaLearner(init=lambda key, shape: (), meta_gradient=None, adapt=adapt, predict=predict)
+
+
+NEAREST_MEAN = _learner(_class_means, _nearness)
+
+
+@pytest.fixture(scope="module")
+def films():
+    """Noisy films whose regions tell their class now and then, and each region otherwise."""
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.repeat(np.arange(WAYS), 8))
+    pattern = rng.normal(scale=25, size=(WAYS, REGIONS, 4, 4, 1))
+    images = 128 + pattern[labels] + rng.normal(scale=50, size=(len(labels), REGIONS, 4, 4, 1))
+    return images.clip(0, 255).astype(np.uint8), labels
+
+
+def _numpy_vote(logits):
+    """Votes `[Q]` and ties from `[R, Q, W]` float64: most votes, then probability, then order."""
+    probability = np.exp(logits - logits.max(-1, keepdims=True))
+    probability = (probability / probability.sum(-1, keepdims=True)).sum(0)
+    classes, tied = [], []
+    for film, choices in enumerate(logits.argmax(-1).T):
+        counts = np.bincount(choices, minlength=logits.shape[-1])
+        leading = np.flatnonzero(counts == counts.max())
+        classes.append(max(leading, key=lambda label: probability[film, label]))
+        tied.append(len(leading) > 1)
+    return np.array(classes), np.array(tied)
+
+
+def _numpy_logits(images, labels, support, query, pooled):
+    """Negative distances `[R, Q, W]` to the class means, classes in the films' own order."""
+    scaled = images.astype(np.float64).reshape(len(images), REGIONS, -1) / 127.5 - 1
+    means = np.stack([scaled[support[labels[support] == label]].mean(0) for label in range(WAYS)])
+    if pooled:
+        means = np.broadcast_to(means.mean(1, keepdims=True), means.shape)
+    return np.stack(
+        [
+            -((scaled[query, region][:, None] - means[:, region]) ** 2).sum(-1)
+            for region in range(REGIONS)
+        ]
+    )
+
+
+@pytest.mark.parametrize("pooled", [False, True], ids=["one_adaptation_a_region", "pooled"])
+def test_films_are_read_as_a_plain_numpy_reading_of_them(films, pooled):
+    images, labels = films
+    store = build_store(images, labels)
+    read = read_films(
+        NEAREST_MEAN, [_nearness, _farness], shots=SHOTS, queries=QUERIES, pooled=pooled
+    )
+    found = read_draws(read, (), store, seed=5, draws=DRAWS)
+
+    for index in range(DRAWS):
+        drawn = draw(task_key(5, index, 0), store, WAYS, SHOTS, QUERIES)
+        query = np.asarray(drawn.query).reshape(-1)
+        support = np.asarray(drawn.support).reshape(-1)
+        logits = _numpy_logits(images, labels, support, query, pooled)
+        np.testing.assert_array_equal(found.films[index], query)
+        np.testing.assert_array_equal(found.truth[index], labels[query])
+        for prediction, expected in enumerate([logits, -logits]):
+            np.testing.assert_array_equal(found.regions[index, prediction], expected.argmax(-1))
+            classes, tied = _numpy_vote(expected)
+            np.testing.assert_array_equal(found.votes[index, prediction], classes)
+            np.testing.assert_array_equal(found.tied[index, prediction], tied)
+    # The comparison covers what it should: ties and none, and orders of classes.
+    assert 0 < found.tied.mean() < 1
+    assert len({tuple(row) for row in found.truth}) > 1
+
+
+def test_films_that_show_their_class_are_all_read_right_whatever_the_order_of_classes():
+    labels = np.repeat(np.arange(WAYS), 6)
+    images = np.broadcast_to((60 * labels)[:, None, None, None, None], (24, REGIONS, 2, 2, 1))
+    store = build_store(images.astype(np.uint8), labels)
+    read = read_films(NEAREST_MEAN, [_nearness], shots=SHOTS, queries=QUERIES)
+    found = read_draws(read, (), store, seed=0, draws=DRAWS)
+    assert len({tuple(row) for row in found.truth}) > 1
+    np.testing.assert_array_equal(found.votes[:, 0], found.truth)
+    np.testing.assert_array_equal(
+        found.regions[:, 0], np.repeat(found.truth[:, None], REGIONS, axis=1)
+    )
+    assert not found.tied.any()
+
+
+@pytest.mark.parametrize("by_patient", [True, False])
+def test_no_patient_is_both_in_the_support_and_asked(by_patient):
+    # Patients 12..19 have two films each, in the classes 1 and 2. This learner gives a film the
+    # class of a support film of the same patient, and class 0 where it has seen none.
+    labels = np.concatenate([np.zeros(12, int), np.repeat([1, 2], 8)])
+    patients = np.concatenate([np.arange(12), np.arange(12, 20), np.arange(12, 20)])
+    images = np.broadcast_to(patients[:, None, None, None, None], (28, 2, 1, 1, 1))
+
+    def recognise(support, images):
+        same = images.reshape(-1, 1) == support.images.reshape(1, -1)
+        return same.astype(jnp.float32) @ jax.nn.one_hot(support.labels, 3)
+
+    memory = _learner(lambda meta_params, support, key: support, recognise)
+    groups = patients if by_patient else None
+    store = build_store(images.astype(np.uint8), labels, groups=groups)
+    read = read_films(memory, [recognise], shots=2, queries=2)
+    found = read_draws(read, (), store, seed=0, draws=20)
+    assert found.regions.any() == (not by_patient)
+
+
+def test_the_films_of_a_draw_depend_on_seed_and_index_and_not_on_the_learner(films):
+    store = build_store(*films)
+    other = _learner(lambda *_: (), lambda adapted, images: jnp.ones((len(images), WAYS)))
+
+    def films_read(learner, seed):
+        read = read_films(learner, [learner.predict], shots=SHOTS, queries=QUERIES)
+        return read_draws(read, (), store, seed=seed, draws=DRAWS).films
+
+    first = films_read(NEAREST_MEAN, 1)
+    np.testing.assert_array_equal(first, films_read(other, 1))
+    assert len({tuple(row) for row in first}) == DRAWS
+    assert np.any(first != films_read(other, 2))
+
+
+def test_each_region_adapts_with_random_numbers_of_its_own_and_the_same_ones_again(films):
+    # Scores are drawn while adapting, so what a region tells is a throw of its key.
+    chance = _learner(
+        lambda meta_params, support, key: jax.random.uniform(key, (WAYS,)),
+        lambda scores, images: jnp.broadcast_to(scores, (len(images), WAYS)),
+    )
+    store = build_store(*films)
+    read = read_films(chance, [chance.predict], shots=SHOTS, queries=QUERIES)
+    found = read_draws(read, (), store, seed=0, draws=20)
+    again = read_draws(read, (), store, seed=0, draws=20)
+    np.testing.assert_array_equal(found.regions, again.regions)
+    thrown = found.regions[:, 0, :, 0]
+    assert any(len(set(row)) > 1 for row in thrown.tolist())
+    assert any(len(set(column)) > 1 for column in thrown.T.tolist())
+
+
+def test_readings_do_not_depend_on_how_many_are_under_way_at_once(films):
+    store = build_store(*films)
+    read = read_films(NEAREST_MEAN, [_nearness], shots=SHOTS, queries=QUERIES)
+    calls = []
+    alone = read_draws(read, (), store, seed=3, draws=8, workers=1, done=calls.append)
+    crowded = read_draws(read, (), store, seed=3, draws=8, workers=4)
+    jax.tree.map(np.testing.assert_array_equal, alone, crowded)
+    assert calls == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_task_accuracies_are_those_of_a_plain_loop_over_tasks(films):
+    images, labels = films
+    store = build_store(images[:, 0], labels)
+    sizes = dict(ways=WAYS, shots=SHOTS, queries=QUERIES)
+
+    def sample_task(store, seed, step, task):
+        return sample(store, seed, step, task, **sizes)
+
+    found = task_accuracies(NEAREST_MEAN, sample_task, 5, seed=7)((), jax.device_put(store))
+
+    scaled = images[:, 0].astype(np.float64).reshape(len(images), -1) / 127.5 - 1
+    expected = []
+    for index in range(5):
+        drawn = draw(task_key(7, index, 0), store, WAYS, SHOTS, QUERIES)
+        means = scaled[np.asarray(drawn.support)].mean(1)
+        queries = scaled[np.asarray(drawn.query)]
+        nearest = ((queries[:, :, None] - means) ** 2).sum(-1).argmin(-1)
+        expected.append((nearest == np.arange(WAYS)[:, None]).mean())
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert len(set(expected)) > 1
