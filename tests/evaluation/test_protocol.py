@@ -5,7 +5,12 @@ import pytest
 
 from metabone.episodes.sampling import draw, sample, task_key
 from metabone.episodes.store import build_store
-from metabone.evaluation.protocol import read_draws, read_films, task_accuracies
+from metabone.evaluation.protocol import (
+    compile_readings,
+    read_draws,
+    read_films,
+    task_accuracies,
+)
 from metabone.learners.base import MetaLearner
 
 WAYS, SHOTS, QUERIES, REGIONS = 4, 2, 3, 3
@@ -32,6 +37,11 @@ def _learner(adapt, predict):
 
 
 NEAREST_MEAN = _learner(_class_means, _nearness)
+
+
+def _read_draws(read, store, **options):
+    (program,) = compile_readings([read], (), store)
+    return read_draws(program, (), store, **options)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +88,7 @@ def test_films_are_read_as_a_plain_numpy_reading_of_them(films, pooled):
     read = read_films(
         NEAREST_MEAN, [_nearness, _farness], shots=SHOTS, queries=QUERIES, pooled=pooled
     )
-    found = read_draws(read, (), store, seed=5, draws=DRAWS)
+    found = _read_draws(read, store, seed=5, draws=DRAWS)
 
     for index in range(DRAWS):
         drawn = draw(task_key(5, index, 0), store, WAYS, SHOTS, QUERIES)
@@ -102,7 +112,7 @@ def test_films_that_show_their_class_are_all_read_right_whatever_the_order_of_cl
     images = np.broadcast_to((60 * labels)[:, None, None, None, None], (24, REGIONS, 2, 2, 1))
     store = build_store(images.astype(np.uint8), labels)
     read = read_films(NEAREST_MEAN, [_nearness], shots=SHOTS, queries=QUERIES)
-    found = read_draws(read, (), store, seed=0, draws=DRAWS)
+    found = _read_draws(read, store, seed=0, draws=DRAWS)
     assert len({tuple(row) for row in found.truth}) > 1
     np.testing.assert_array_equal(found.votes[:, 0], found.truth)
     np.testing.assert_array_equal(
@@ -127,22 +137,25 @@ def test_no_patient_is_both_in_the_support_and_asked(by_patient):
     groups = patients if by_patient else None
     store = build_store(images.astype(np.uint8), labels, groups=groups)
     read = read_films(memory, [recognise], shots=2, queries=2)
-    found = read_draws(read, (), store, seed=0, draws=20)
+    found = _read_draws(read, store, seed=0, draws=20)
     assert found.regions.any() == (not by_patient)
 
 
 def test_the_films_of_a_draw_depend_on_seed_and_index_and_not_on_the_learner(films):
     store = build_store(*films)
-    other = _learner(lambda *_: (), lambda adapted, images: jnp.ones((len(images), WAYS)))
-
-    def films_read(learner, seed):
-        read = read_films(learner, [learner.predict], shots=SHOTS, queries=QUERIES)
-        return read_draws(read, (), store, seed=seed, draws=DRAWS).films
-
-    first = films_read(NEAREST_MEAN, 1)
-    np.testing.assert_array_equal(first, films_read(other, 1))
-    assert len({tuple(row) for row in first}) == DRAWS
-    assert np.any(first != films_read(other, 2))
+    indifferent = _learner(lambda *_: (), lambda adapted, images: jnp.ones((len(images), WAYS)))
+    readings = [
+        read_films(learner, [learner.predict], shots=SHOTS, queries=QUERIES)
+        for learner in (NEAREST_MEAN, indifferent)
+    ]
+    programs = compile_readings(readings, (), store)
+    first, second = (read_draws(p, (), store, seed=1, draws=DRAWS) for p in programs)
+    np.testing.assert_array_equal(first.films, second.films)
+    np.testing.assert_array_equal(first.truth, second.truth)
+    # Programs come in the order of their readings: equal scores are the lowest class.
+    assert first.regions.any() and not second.regions.any()
+    assert len({tuple(row) for row in first.films}) == DRAWS
+    assert np.any(first.films != read_draws(programs[0], (), store, seed=2, draws=DRAWS).films)
 
 
 def test_each_region_adapts_with_random_numbers_of_its_own_and_the_same_ones_again(films):
@@ -153,8 +166,8 @@ def test_each_region_adapts_with_random_numbers_of_its_own_and_the_same_ones_aga
     )
     store = build_store(*films)
     read = read_films(chance, [chance.predict], shots=SHOTS, queries=QUERIES)
-    found = read_draws(read, (), store, seed=0, draws=20)
-    again = read_draws(read, (), store, seed=0, draws=20)
+    (program,) = compile_readings([read], (), store)
+    found, again = (read_draws(program, (), store, seed=0, draws=20) for _ in range(2))
     np.testing.assert_array_equal(found.regions, again.regions)
     thrown = found.regions[:, 0, :, 0]
     assert any(len(set(row)) > 1 for row in thrown.tolist())
@@ -164,9 +177,10 @@ def test_each_region_adapts_with_random_numbers_of_its_own_and_the_same_ones_aga
 def test_readings_do_not_depend_on_how_many_are_under_way_at_once(films):
     store = build_store(*films)
     read = read_films(NEAREST_MEAN, [_nearness], shots=SHOTS, queries=QUERIES)
+    (program,) = compile_readings([read], (), store)
     calls = []
-    alone = read_draws(read, (), store, seed=3, draws=8, workers=1, done=calls.append)
-    crowded = read_draws(read, (), store, seed=3, draws=8, workers=4)
+    alone = read_draws(program, (), store, seed=3, draws=8, workers=1, done=calls.append)
+    crowded = read_draws(program, (), store, seed=3, draws=8, workers=4)
     jax.tree.map(np.testing.assert_array_equal, alone, crowded)
     assert calls == [1, 2, 3, 4, 5, 6, 7, 8]
 
