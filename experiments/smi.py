@@ -12,8 +12,6 @@ Without flags it does all of that on simulated films, in minutes on two cores.
 import dataclasses
 import hashlib
 import json
-import sys
-import time
 from typing import Any
 
 import numpy as np
@@ -26,6 +24,7 @@ from metabone.datasets.fingerprints import check_disjoint
 from metabone.datasets.images import ImageSet
 from metabone.datasets.source import load_films, load_images, parse_source
 from metabone.episodes.store import build_store, check_enough
+from metabone.errors import InputError
 from metabone.evaluation.film_rows import confusions_of, rows_of, votes_on
 from metabone.evaluation.protocol import (
     FilmReading,
@@ -37,14 +36,16 @@ from metabone.evaluation.published import min_kang_2018
 from metabone.evaluation.report import write_report
 from metabone.evaluation.tables import all_tables, to_text
 from metabone.learners.base import predictor
+from metabone.radiograph.film_sets import smi_stages
 from metabone.radiograph.films import FilmSet
-from metabone.radiograph.stages import parse_merge
+from metabone.radiograph.stages import merge_names, merge_stages, parse_merge
 from metabone.training.json_files import read_json
 from metabone.training.progress import ProgressLine
 from metabone.training.run import Run, open_run
 
 _NORMS = ("inductive", "transductive")
 _SIZE = 64  # pixels of a region, as the seed's
+META_KINDS = ("folder", "simulated")
 
 define_flags(SmiSettings, PRESETS, default="demo")
 flags.DEFINE_string("runs_dir", "runs", "Folder of all runs.")
@@ -121,75 +122,101 @@ def keep_examples(run: Run, films: FilmSet, reading: FilmReading) -> None:
     )
 
 
-def load(config: SmiSettings, data_dir: str | None) -> tuple[FilmSet, ImageSet]:
-    """Both data sets, checked."""
+def load_target(config: SmiSettings) -> FilmSet:
+    """The films, enough of each class."""
     films = load_films(
         config.target,
         size=_SIZE,
         merge=parse_merge(config.merge),
         cuts=config.cuts,
-        data_dir=data_dir,
+        data_dir=flags.FLAGS.data_dir,
         seed=config.seed,
     )
-    store = build_store(
-        films.regions, films.classes, class_names=films.class_names, groups=films.patients
-    )
-    ways = len(films.class_names)
-    check_enough(store, ways, max(config.shots), config.queries, films.class_names)
-    images = load_images(
+    check_films(config, films.classes, films.class_names, films.patients)
+    return films
+
+
+def check_films(config: SmiSettings, classes, class_names, patients) -> None:
+    """Raises `InputError` where a class has too few films for a draw."""
+    store = build_store(classes, classes, class_names=class_names, groups=patients)
+    check_enough(store, len(class_names), max(config.shots), config.queries, class_names)
+
+
+def load_meta(config: SmiSettings) -> ImageSet:
+    """The images to meta-train on."""
+    return load_images(
         config.meta_source,
         size=_SIZE,
         channels=1,
-        data_dir=data_dir,
+        data_dir=flags.FLAGS.data_dir,
         seed=config.seed,
         classes=config.meta_classes,
         images_per_class=config.meta_images,
     )
-    return films, images
 
 
 def main() -> None:
     """Runs the experiment that the flags describe."""
     config = resolve(SmiSettings, PRESETS)
     if config.evaluate:
-        config = with_trained_settings(config)
+        given = [
+            field.name for field in dataclasses.fields(config) if flags.FLAGS[field.name].present
+        ]
+        config = with_trained_settings(config, given)
     check(config)
     for network in networks(config, 5):
         maml_of(config, network)
-    for source in (config.target, config.meta_source):
-        parse_source(source)
+    # Files first: what is wrong with them is told before anything is rendered, compiled or written.
+    target, meta = parse_source(config.target), parse_source(config.meta_source)
+    if meta.kind not in META_KINDS or meta.text == "simulated:smi":
+        raise InputError(f"--meta_source={meta}: expected folder:PATH or simulated:bones")
+    films = images = None
+    if target.kind == "simulated":
+        table = parse_merge(config.merge)
+        classes = merge_stages(smi_stages(), table)
+        check_films(config, classes, merge_names(table), range(len(classes)))
+    else:
+        films = load_target(config)
+    if meta.kind != "simulated":
+        images = load_meta(config)
     plain = dataclasses.asdict(config)
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:6]
     name = flags.FLAGS.run or f"{flags.FLAGS.preset}-{digest}"
-    began = time.perf_counter()
-    films, images = load(config, flags.FLAGS.data_dir)
-    split = split_classes(config, images, len(films.class_names))
-    parts = [(part, images.images[np.isin(images.labels, split[part])]) for part in split]
-    check_disjoint(*parts, ("target", films.regions.reshape(-1, *films.regions.shape[2:])))
-    print(f"data ready after {time.perf_counter() - began:.0f} s", file=sys.stderr)
     with open_run(flags.FLAGS.runs_dir, "smi", name, plain, seed=config.seed) as run:
-        run.record_data(
-            [
-                {"role": "target", **dataclasses.asdict(films.provenance)},
-                {"role": "meta", **dataclasses.asdict(images.provenance)},
-            ]
-        )
         if not run.results.complete:
-            run.results.set(
-                seed=config.seed,
-                class_names=films.class_names,
-                region_names=films.region_names,
-                meta_classes={
-                    part: [images.class_names[i] for i in rows] for part, rows in split.items()
-                },
-            )
-            for arm in arms(config, run, images, split, films):
-                measure(config, run, arm, films)
-            run.results.finish()
+            try:
+                films = films if films is not None else load_target(config)
+                images = images if images is not None else load_meta(config)
+                fill(config, run, films, images)
+            except InputError:
+                run.discard()
+                raise
         report = write_report(run.path)
         for table in all_tables(read_json(run.path / "result.json")):
             print(to_text(table), "\n")
         print(f"result: {run.path / 'result.json'}\nreport: {report}")
+
+
+def fill(config: SmiSettings, run: Run, films: FilmSet, images: ImageSet) -> None:
+    """Trains and measures what the run does not hold yet."""
+    split = split_classes(config, images, len(films.class_names))
+    parts = [(part, images.images[np.isin(images.labels, split[part])]) for part in split]
+    check_disjoint(*parts, ("target", films.regions.reshape(-1, *films.regions.shape[2:])))
+    run.record_data(
+        [
+            {"role": "target", **dataclasses.asdict(films.provenance)},
+            {"role": "meta", **dataclasses.asdict(images.provenance)},
+        ]
+    )
+    run.results.set(
+        seed=config.seed,
+        class_names=films.class_names,
+        region_names=films.region_names,
+        meta_classes={part: [images.class_names[i] for i in rows] for part, rows in split.items()},
+    )
+    for arm in arms(config, run, images, split, films):
+        measure(config, run, arm, films)
+    run.results.finish()
 
 
 if __name__ == "__main__":

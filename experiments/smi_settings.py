@@ -1,12 +1,14 @@
 """What an SMI run depends on, and its presets."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.settings import setting
 from metabone.errors import InputError
 from metabone.radiograph.stages import check_cuts, parse_merge
+from metabone.training.checkpoints import load_checkpoint
 from metabone.training.json_files import read_json
 
 
@@ -69,16 +71,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         backbone_width=0.125,
         hidden=(64, 64),
         meta_images=30,
-        meta_steps=240,
-        head_steps=1500,
-        meta_shots=8,
-        meta_queries=8,
+        meta_steps=500,
+        head_steps=1000,
+        meta_batch=4,
+        meta_shots=5,
+        meta_queries=5,
         inner_steps=3,
         inner_rate=0.1,
-        test_steps=5,
+        test_steps=30,
+        order=1,
         meta_rate=3e-3,
         learn_rates=True,
-        validate_every=120,
+        validate_every=250,
         validation_tasks=30,
         pretrain_steps=400,
         pretrain_batch=32,
@@ -99,6 +103,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     ),
     "paper": {},
 }
+
+
+# What may differ between a run and its evaluation on another target.
+_ASKED_NOW = ("evaluate", "target", "shots", "queries", "draws", "merge", "cuts", "pooled")
 
 
 def check(config: SmiSettings) -> None:
@@ -123,13 +131,36 @@ def check(config: SmiSettings) -> None:
     check_cuts(config.cuts)
 
 
-def with_trained_settings(config: SmiSettings) -> SmiSettings:
-    """The settings of the run to evaluate, but for what is asked of it now."""
-    record = read_json(Path(config.evaluate) / "config.json")
+def with_trained_settings(config: SmiSettings, given: Sequence[str]) -> SmiSettings:
+    """The settings of the run to evaluate, but for what is asked of it now.
+
+    Args:
+      config: of this command line.
+      given: which settings its flags name.
+
+    Returns:
+      The settings; each number, network and seed is that of the run, whose checkpoints are read
+      once here so that damaged ones are told of before anything starts.
+
+    Raises:
+      InputError: no finished run, damaged checkpoints, or a flag of what was trained.
+    """
+    folder = Path(config.evaluate)
+    record = read_json(folder / "config.json")
     if not isinstance(record, dict) or record.get("experiment") != "smi":
-        raise InputError(f"--evaluate={config.evaluate}: not the folder of an smi run")
-    now = ("target", "evaluate", "shots", "queries", "draws", "merge", "cuts", "pooled")
-    kept = {name: getattr(config, name) for name in now}
+        raise InputError(f"--evaluate={folder}: not the folder of an smi run")
+    result = read_json(folder / "result.json")
+    if not isinstance(result, dict) or not result.get("complete"):
+        raise InputError(f"--evaluate={folder}: this run is not complete")
+    for name in given:
+        if name not in _ASKED_NOW:
+            asked = ", ".join(f"--{asked}" for asked in _ASKED_NOW)
+            raise InputError(
+                f"--{name} is the trained run's own; with --evaluate choose among {asked}"
+            )
+    for phase in ("meta_scratch", "pretrain", "meta_pretrained"):
+        load_checkpoint(folder / "checkpoints" / phase, best=True)
+    kept = {name: getattr(config, name) for name in _ASKED_NOW}
     fields = {field.name: field.default for field in dataclasses.fields(SmiSettings)}
     stored = {
         name: tuple(value) if isinstance(fields[name], tuple) else value

@@ -90,8 +90,7 @@ def read_films(
 
     Returns:
       `(meta_params, store, seed, index) -> FilmReading`, pure; the store's images are `[N, R, ...]`
-      and all its classes are used. Draws of one seed and index are the same films for any learner,
-      and those of fewer shots are not nested in those of more.
+      and all its classes are used. Draws of one seed and index are the same films for any learner.
     """
 
     def read(meta_params, store, seed, index):

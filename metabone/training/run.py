@@ -10,6 +10,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,6 +91,17 @@ class Run:
             write_json_atomically(self.path / "config.json", self._record)
         if not self.results.complete:
             self.results.set(data=entries)
+
+    def discard(self) -> None:
+        """Closes a run, and removes it if this process began it: bad input leaves nothing."""
+        self.close()
+        if self.continued:
+            return
+        shutil.rmtree(self.path)
+        for folder in self.path.parents[:2]:
+            if any(folder.iterdir()):
+                break
+            folder.rmdir()
 
     def close(self) -> None:
         """Lets another process have the run."""
