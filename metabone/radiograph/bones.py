@@ -73,8 +73,8 @@ class JointClass(NamedTuple):
 
 
 # Lowest and highest value of each attribute over classes, and the standard deviation within one.
-# All but the growth plate varies within a class at least as much as between classes, so that only
-# a learner that looks at the growth plate can tell them apart, as it must on films.
+# What a film's pose and stature decide (angle, width, length) varies within a class about as much
+# as between classes, so that a class is told by its growth plate above all.
 _RANGES = JointClass(
     maturity=(0.0, 1.0, 0.03),
     epi_width=(-0.10, 0.10, 0.02),
@@ -82,19 +82,19 @@ _RANGES = JointClass(
     gap=(-0.25, 0.25, 0.05),
     capping=(-0.20, 0.20, 0.05),
     knuckle=(0.0, 1.0, 0.0),
-    base=(11.0, 14.0, 1.8),
-    waist=(0.50, 0.60, 0.05),
-    head=(0.74, 0.84, 0.06),
-    length=(2.6, 4.2, 0.8),
-    flare=(1.05, 1.45, 0.18),
-    cortex=(0.28, 0.40, 0.05),
-    space=(0.14, 0.22, 0.03),
-    bend=(-0.06, 0.06, 0.11),
-    angle=(0.0, 0.4, 0.3),
-    notch=(0.06, 0.16, 0.05),
-    coarse=(0.2, 0.8, 0.25),
-    mottle=(0.08, 0.18, 0.04),
-    flesh=(0.3, 0.7, 0.3),
+    base=(9.0, 16.0, 1.5),
+    waist=(0.46, 0.64, 0.04),
+    head=(0.68, 0.90, 0.05),
+    length=(1.8, 5.0, 0.6),
+    flare=(0.85, 1.65, 0.12),
+    cortex=(0.22, 0.46, 0.03),
+    space=(0.10, 0.26, 0.02),
+    bend=(-0.12, 0.12, 0.09),
+    angle=(-0.2, 0.6, 0.25),
+    notch=(0.0, 0.22, 0.03),
+    coarse=(0.0, 1.0, 0.08),
+    mottle=(0.05, 0.22, 0.02),
+    flesh=(0.0, 1.0, 0.25),
 )
 
 
@@ -111,7 +111,7 @@ def joint_class(key: jax.Array, class_id: jax.Array) -> JointClass:
     ranges = jnp.asarray(np.array(_RANGES, np.float32))
     at = jax.random.uniform(jax.random.fold_in(key, class_id), (len(_RANGES),))
     drawn = JointClass(*(ranges[:, 0] + (ranges[:, 1] - ranges[:, 0]) * at))
-    return drawn._replace(knuckle=(drawn.knuckle < 0.3).astype(jnp.float32))
+    return drawn._replace(knuckle=(drawn.knuckle < 0.4).astype(jnp.float32))
 
 
 def _vary(joint: JointClass, normal: jax.Array) -> JointClass:
