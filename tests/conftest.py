@@ -1,4 +1,4 @@
-"""What the tests share: strict promotion, and float64 for the references."""
+"""What the tests share: float64 for the references."""
 
 import jax
 import pytest
