@@ -17,7 +17,7 @@ def rendered(monkeypatch):
         kept = np.asarray(sorted(keep), np.int32)
         progress(count, count)
         value = (np.arange(count) % 256).astype(np.uint8)
-        return film_sets.FilmSet(
+        return film_sets.SimulatedFilms(
             regions=np.broadcast_to(value[:, None, None, None], (count, 6, 64, 64)),
             centres=np.tile(np.float32([[100.4, 200.5]] * 5 + [[3.0, 510.0]]), (count, 1, 1)),
             stages=stages,
