@@ -58,6 +58,7 @@ flags.DEFINE_string(
 def measure(config: SmiSettings, run: Run, arm: Arm, films: FilmSet) -> None:
     """Reads the films with one learner at each number of shots, and writes the rows."""
     labels = {"learning": arm.learning, "model": arm.model}
+    draws = config.draws or (100 if len(films.region_names) == 1 else 6)
     left = [shots for shots in config.shots if run.results.find(**labels, shots=shots) is None]
     predictions = [predictor(arm.network, norm) for norm in _NORMS]
     programs = compile_readings(
@@ -75,13 +76,13 @@ def measure(config: SmiSettings, run: Run, arm: Arm, films: FilmSet) -> None:
         arm.store,
     )
     for shots, program in zip(left, programs, strict=True):
-        line = ProgressLine(f"{arm.learning} {arm.model}, {shots} shots", 0, config.draws)
+        line = ProgressLine(f"{arm.learning} {arm.model}, {shots} shots", 0, draws)
         reading = read_draws(
             program,
             arm.meta_params,
             arm.store,
             seed=config.seed,
-            draws=config.draws,
+            draws=draws,
             done=lambda _, line=line: line.advance(1, {}),
         )
         line.close()

@@ -24,7 +24,9 @@ class SmiSettings:
     seed: int = setting(0, "Of everything that is drawn.")
     shots: tuple[int, ...] = setting((5, 10, 20), "Support films a class, one table column each.")
     queries: int = setting(15, "Query films a class.")
-    draws: int = setting(100, "Draws of support and query films that a figure is the mean of.")
+    draws: int = setting(
+        100, "Draws of films that a figure is the mean of; 0 for 100 of one region, 6 of several."
+    )
     merge: str = setting("1,2/3,4/5,6/7,8,9/10,11", "Maturity stages that make up each class.")
     cuts: tuple[float, ...] = setting(
         (84.0, 114.0, 138.0, 162.0), "Bone ages in months that part the classes of real films."
@@ -71,25 +73,24 @@ PRESETS: dict[str, dict[str, Any]] = {
         backbone_width=0.125,
         hidden=(64, 64),
         meta_images=30,
-        meta_steps=500,
-        head_steps=1000,
-        meta_batch=4,
-        meta_shots=5,
-        meta_queries=5,
+        meta_steps=300,
+        head_steps=600,
+        meta_shots=8,
+        meta_queries=8,
         inner_steps=3,
         inner_rate=0.1,
-        test_steps=30,
+        test_steps=20,
         order=1,
         meta_rate=3e-3,
         learn_rates=True,
-        validate_every=250,
+        validate_every=150,
         validation_tasks=30,
-        pretrain_steps=400,
+        pretrain_steps=250,
         pretrain_batch=32,
         pretrain_rate=3e-3,
-        base_steps=60,
+        base_steps=40,
         base_rate=3e-3,
-        draws=30,
+        draws=0,
     ),
     "cpu": dict(
         filters=32,
@@ -111,7 +112,7 @@ _ASKED_NOW = ("evaluate", "target", "shots", "queries", "draws", "merge", "cuts"
 
 def check(config: SmiSettings) -> None:
     """Raises `InputError` for settings that cannot be, before anything is read or compiled."""
-    smallest = {"draws": 2, "queries": 1, "meta_batch": 1, "meta_shots": 1, "meta_queries": 1}
+    smallest = {"draws": 0, "queries": 1, "meta_batch": 1, "meta_shots": 1, "meta_queries": 1}
     smallest |= {"pretrain_batch": 1, "validate_every": 1, "validation_tasks": 2, "meta_images": 1}
     smallest |= {"meta_steps": 1, "head_steps": 1, "pretrain_steps": 1, "base_steps": 0, "seed": 0}
     for name, least in smallest.items():
@@ -127,6 +128,8 @@ def check(config: SmiSettings) -> None:
         raise InputError(f"--hidden={config.hidden}: expected numbers of at least 1")
     if config.seed >= 2**32:
         raise InputError(f"--seed={config.seed}: expected less than 2**32")
+    if config.draws == 1:
+        raise InputError("--draws=1: an interval needs at least 2, or 0 for a number that suits")
     parse_merge(config.merge)
     check_cuts(config.cuts)
 
