@@ -31,7 +31,7 @@ def conv3x3(
 
     Args:
       images: `[n, H, W, C]` float.
-      kernel: `[3, 3, C, O]`, same dtype.
+      kernel: `[3, 3, C, O]`; the wider of both dtypes is computed in.
       stride: 1 or more, the same in both directions.
       form: `rule` (own gradient rule), `dense` (one matrix), `lax` (XLA's convolution and its
         gradients) or `auto`: on CPU `dense` for maps of at most 4x4 and `rule` for others, `lax`
@@ -45,6 +45,8 @@ def conv3x3(
       ValueError: an unknown form.
     """
     chex.assert_rank([images, kernel], 4)
+    dtype = jnp.promote_types(images.dtype, kernel.dtype)
+    images, kernel = images.astype(dtype), kernel.astype(dtype)
     if form == "auto":
         small = images.shape[1] * images.shape[2] <= _DENSE_PIXELS
         form = "lax" if jax.default_backend() != "cpu" else "dense" if small else "rule"

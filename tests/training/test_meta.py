@@ -42,6 +42,7 @@ def plain_mean(params, seed, index, meta_batch):
     for task in range(meta_batch):
         rows = (np.arange(3) + 5 * index + 2 * task) % 8
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), index), task)
+        key = jax.random.fold_in(key, 2)  # the sampler's two streams are 0 and 1
         noise = np.asarray(jax.random.normal(key, (2,)), float)
         gap = params - (DATA[rows].mean(axis=0) + 1) - noise
         total += 2 * gap
