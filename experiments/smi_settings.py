@@ -112,7 +112,7 @@ _ASKED_NOW = ("evaluate", "target", "shots", "queries", "draws", "merge", "cuts"
 
 def check(config: SmiSettings) -> None:
     """Raises `InputError` for settings that cannot be, before anything is read or compiled."""
-    smallest = {"draws": 0, "queries": 1, "meta_batch": 1, "meta_shots": 1, "meta_queries": 1}
+    smallest = {"queries": 1, "meta_batch": 1, "meta_shots": 1, "meta_queries": 1}
     smallest |= {"pretrain_batch": 1, "validate_every": 1, "validation_tasks": 2, "meta_images": 1}
     smallest |= {"meta_steps": 1, "head_steps": 1, "pretrain_steps": 1, "base_steps": 0, "seed": 0}
     for name, least in smallest.items():
@@ -128,8 +128,8 @@ def check(config: SmiSettings) -> None:
         raise InputError(f"--hidden={config.hidden}: expected numbers of at least 1")
     if config.seed >= 2**32:
         raise InputError(f"--seed={config.seed}: expected less than 2**32")
-    if config.draws == 1:
-        raise InputError("--draws=1: an interval needs at least 2, or 0 for a number that suits")
+    if config.draws != 0 and config.draws < 2:
+        raise InputError(f"--draws={config.draws}: expected at least 2, or 0 for what suits")
     parse_merge(config.merge)
     check_cuts(config.cuts)
 
