@@ -58,7 +58,8 @@ flags.DEFINE_string(
 def measure(config: SmiSettings, run: Run, arm: Arm, films: FilmSet) -> None:
     """Reads the films with one learner at each number of shots, and writes the rows."""
     labels = {"learning": arm.learning, "model": arm.model}
-    draws = config.draws or (100 if len(films.region_names) == 1 else 6)
+    slow = labels == {"learning": "base", "model": "scratch"} and len(films.region_names) > 1
+    draws = config.draws or (6 if slow else 100)
     left = [shots for shots in config.shots if run.results.find(**labels, shots=shots) is None]
     predictions = [predictor(arm.network, norm) for norm in _NORMS]
     programs = compile_readings(

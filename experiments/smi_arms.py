@@ -15,12 +15,13 @@ from metabone.episodes.splits import split_names
 from metabone.episodes.store import ImageStore, build_store, check_enough
 from metabone.errors import InputError
 from metabone.evaluation.protocol import task_accuracies
+from metabone.learners import roles
 from metabone.learners.base import MetaLearner, cross_entropy
 from metabone.learners.maml import maml
 from metabone.learners.transfer import scratch
 from metabone.nets.frozen import features
 from metabone.nets.network import Network
-from metabone.nets.networks import fully_connected, smi_net, vgg16
+from metabone.nets.networks import conv_net, fully_connected, smi_net, vgg16
 from metabone.radiograph.films import FilmSet
 from metabone.training.checkpoints import load_checkpoint
 from metabone.training.loop import train
@@ -41,7 +42,7 @@ class Arm(NamedTuple):
 
 
 def networks(config: SmiSettings, ways: int) -> tuple[Network, Network, Network]:
-    """The seed's network, VGG16 without its head, and the head."""
+    """The seed's network, the backbone without a head, and the head."""
     whole = smi_net(
         ways,
         filters=config.filters,
@@ -49,11 +50,18 @@ def networks(config: SmiSettings, ways: int) -> tuple[Network, Network, Network]
         halvings=config.halvings,
         downsample=config.downsample,
     )
-    backbone = vgg16(0, width=config.backbone_width, widths=(), batch_norm=True)
-    return whole, backbone, fully_connected(ways, config.hidden)
+    return whole, backbone_of(config, 0, ()), fully_connected(ways, config.hidden)
 
 
-def maml_of(config: SmiSettings, network: Network) -> MetaLearner:
+def backbone_of(config: SmiSettings, classes: int, widths: tuple[int, ...]) -> Network:
+    """What the pre-trained arms freeze, under any head: VGG16, or MAML's own four blocks."""
+    if config.backbone == "vgg16":
+        return vgg16(classes, width=config.backbone_width, widths=widths, batch_norm=True)
+    filters = max(1, round(64 * config.backbone_width))
+    return conv_net(classes, filters=filters, downsample=config.downsample, widths=widths)
+
+
+def maml_of(config: SmiSettings, network: Network, adapts: str = "all") -> MetaLearner:
     """The meta-learner of either arm."""
     return maml(
         network,
@@ -62,6 +70,7 @@ def maml_of(config: SmiSettings, network: Network) -> MetaLearner:
         test_steps=config.test_steps,
         order=config.order,
         norm=config.norm,
+        roles=roles.head_adapts if adapts == "head" else roles.everything,
         learn_rates=config.learn_rates,
         remat=True,
     )
@@ -87,8 +96,8 @@ def cosine_adam(rate: float, steps: int, floor: float) -> optax.GradientTransfor
 def pretrained_backbone(
     config: SmiSettings, run: Run, images: ImageSet, classes: list[int]
 ) -> tuple[Any, Any]:
-    """Trains VGG16 to tell the meta-training classes apart, once; its parameters and statistics."""
-    network = vgg16(len(classes), width=config.backbone_width, widths=(), batch_norm=True)
+    """Trains it to tell the meta-training classes apart, once; its parameters and statistics."""
+    network = backbone_of(config, len(classes), config.pretrain_hidden)
     optimizer = cosine_adam(config.pretrain_rate, config.pretrain_steps, 0.0)
     params, stats = network.init(jax.random.key(config.seed), images.images.shape[1:])
     state = supervised_state(params, stats, optimizer)
@@ -188,7 +197,7 @@ def arms(
     film_store = build_store(films.regions, films.classes, groups=films.patients)
 
     stores = meta_stores(images, images.images, split, config, ways)
-    learner = maml_of(config, whole)
+    learner = maml_of(config, whole, config.adapts)
     meta_params = meta_trained(
         config, run, "meta_scratch", learner, stores, ways, config.meta_steps
     )

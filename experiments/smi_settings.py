@@ -11,6 +11,9 @@ from metabone.radiograph.stages import check_cuts, parse_merge
 from metabone.training.checkpoints import load_checkpoint
 from metabone.training.json_files import read_json
 
+ADAPTS = ("all", "head")
+BACKBONES = ("vgg16", "conv4")
+
 
 @dataclasses.dataclass(frozen=True)
 class SmiSettings:
@@ -25,7 +28,9 @@ class SmiSettings:
     shots: tuple[int, ...] = setting((5, 10, 20), "Support films a class, one table column each.")
     queries: int = setting(15, "Query films a class.")
     draws: int = setting(
-        100, "Draws of films that a figure is the mean of; 0 for 100 of one region, 6 of several."
+        100,
+        "Draws of films that a figure is the mean of; 0 for 100, but 6 of base learning from "
+        "scratch where it trains a network for each of several regions.",
     )
     merge: str = setting("1,2/3,4/5,6/7,8,9/10,11", "Maturity stages that make up each class.")
     cuts: tuple[float, ...] = setting(
@@ -37,7 +42,8 @@ class SmiSettings:
     halvings: int = setting(4, "How many of its blocks halve the image.")
     downsample: str = setting("stride", "How they do: stride or pool.")
     hidden: tuple[int, ...] = setting((256, 256), "Nodes of the fully connected layers.")
-    backbone_width: float = setting(1.0, "Multiplies VGG16's filters.")
+    backbone: str = setting("vgg16", "Frozen part of the pre-trained arms: vgg16 or conv4.")
+    backbone_width: float = setting(1.0, "Multiplies its filters.")
     # Meta-data.
     meta_classes: int = setting(300, "Classes of simulated meta-data.")
     meta_images: int = setting(40, "Images a class of simulated meta-data.")
@@ -52,12 +58,18 @@ class SmiSettings:
     inner_rate: float = setting(0.05, "Inner rate, of the mean loss (0.01 on summed losses).")
     inner_steps: int = setting(5, "Inner steps while meta-training.")
     test_steps: int = setting(10, "Inner steps on the films.")
+    adapts: str = setting(
+        "all", "What inner steps adapt in the scratch arm: all (MAML) or head (ANIL)."
+    )
     order: int = setting(2, "Of the meta-gradient: 2 or 1.")
     learn_rates: bool = setting(False, "Also learn one inner rate a parameter (Meta-SGD).")
     norm: str = setting("inductive", "Batch statistics of queries while meta-training.")
     validate_every: int = setting(500, "Outer steps between validations on held-out classes.")
     validation_tasks: int = setting(100, "Tasks of a validation.")
     # Supervised pre-training of the backbone, shared by base and meta.
+    pretrain_hidden: tuple[int, ...] = setting(
+        (256,), "Nodes of the fully connected layers that it is trained with and then loses."
+    )
     pretrain_steps: int = setting(10_000, "Minibatches of backbone pre-training.")
     pretrain_batch: int = setting(64, "Images of a minibatch.")
     pretrain_rate: float = setting(1e-3, "Adam's rate, falling to nothing.")
@@ -70,23 +82,20 @@ class SmiSettings:
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": dict(
         filters=16,
-        backbone_width=0.125,
+        backbone="conv4",
+        backbone_width=0.25,
         hidden=(64, 64),
-        meta_images=30,
-        meta_steps=300,
-        head_steps=600,
+        meta_steps=1500,
+        head_steps=1500,
         meta_shots=8,
         meta_queries=8,
-        inner_steps=3,
+        adapts="head",
         inner_rate=0.1,
         test_steps=20,
-        order=1,
         meta_rate=3e-3,
         learn_rates=True,
-        validate_every=150,
-        validation_tasks=30,
-        pretrain_steps=250,
-        pretrain_batch=32,
+        validation_tasks=50,
+        pretrain_steps=900,
         pretrain_rate=3e-3,
         base_steps=40,
         base_rate=3e-3,
@@ -94,13 +103,19 @@ PRESETS: dict[str, dict[str, Any]] = {
     ),
     "cpu": dict(
         filters=32,
-        backbone_width=0.25,
-        meta_steps=2000,
+        backbone="conv4",
+        backbone_width=0.5,
+        meta_steps=5000,
         head_steps=5000,
         meta_shots=10,
         meta_queries=10,
+        adapts="head",
+        inner_rate=0.1,
+        test_steps=20,
         learn_rates=True,
-        pretrain_steps=2000,
+        pretrain_steps=3000,
+        base_rate=3e-3,
+        draws=0,
     ),
     "paper": {},
 }
@@ -121,11 +136,17 @@ def check(config: SmiSettings) -> None:
     for name in ("meta_rate", "pretrain_rate", "base_rate", "clip"):
         if not getattr(config, name) > 0:
             raise InputError(f"--{name}={getattr(config, name)}: expected a number above 0")
+    for name, choices in (("adapts", ADAPTS), ("backbone", BACKBONES)):
+        if getattr(config, name) not in choices:
+            given = getattr(config, name)
+            raise InputError(f"--{name}={given}: expected one of {', '.join(choices)}")
     if not config.shots or min(config.shots) < 1 or len(set(config.shots)) < len(config.shots):
         given = ",".join(map(str, config.shots))
         raise InputError(f"--shots={given}: expected different numbers of at least 1")
-    if not config.hidden or min(config.hidden) < 1:
-        raise InputError(f"--hidden={config.hidden}: expected numbers of at least 1")
+    for name in ("hidden", "pretrain_hidden"):
+        if not getattr(config, name) or min(getattr(config, name)) < 1:
+            given = ",".join(map(str, getattr(config, name)))
+            raise InputError(f"--{name}={given}: expected numbers of at least 1")
     if config.seed >= 2**32:
         raise InputError(f"--seed={config.seed}: expected less than 2**32")
     if config.draws != 0 and config.draws < 2:

@@ -76,11 +76,45 @@ def check_norm(norm: str) -> None:
         raise InputError(f"norm {norm!r}: expected one of {', '.join(get_args(Norm))}")
 
 
-def support_stats(network: Network, weights: Params, norm_stats: NormStats, images: jax.Array):
-    """Batch statistics of the support set under the adapted weights; `{}` without batch norm."""
-    if not jax.tree.leaves(norm_stats):
-        return norm_stats
-    return network.apply(weights, norm_stats, images, True)[1]
+class Support(NamedTuple):
+    """What an inner loop asks of the support images.
+
+    Attributes:
+      outputs: `weights -> [n, ways]`, normalised by the support's own statistics.
+      stats: `weights -> norm_stats` of the whole support set; `{}` without batch norm.
+    """
+
+    outputs: Callable[[Params], jax.Array]
+    stats: Callable[[Params], NormStats]
+
+
+def look_at_support(
+    network: Network, start: Params, norm_stats: NormStats, images: jax.Array, *, head_alone: bool
+) -> Support:
+    """Prepares the support images for an inner loop.
+
+    Args:
+      network: see `nets.network.Network`.
+      start: weights before the first inner step.
+      norm_stats: template of the batch statistics.
+      images: `[n, H, W, C]`.
+      head_alone: whether no other weights adapt. The body's features and statistics are then those
+        of `start` at every step, and are computed once where the network can be cut.
+
+    Returns:
+      A `Support`, differentiable in `start` and in the weights it is asked with.
+    """
+    if head_alone and network.body is not None and network.head is not None:
+        head = network.head
+        features, stats = network.body(start, norm_stats, images, True)
+        return Support(lambda weights: head(weights, features), lambda _: stats)
+
+    def stats_of(weights: Params) -> NormStats:
+        if not jax.tree.leaves(norm_stats):
+            return norm_stats
+        return network.apply(weights, norm_stats, images, True)[1]
+
+    return Support(lambda weights: network.apply(weights, norm_stats, images, True)[0], stats_of)
 
 
 def query_logits(network: Network, adapted: Adapted, images: jax.Array, norm: Norm) -> jax.Array:

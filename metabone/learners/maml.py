@@ -15,10 +15,10 @@ from metabone.learners.base import (
     Norm,
     check_norm,
     cross_entropy,
+    look_at_support,
     predictor,
     query_logits,
     query_metrics,
-    support_stats,
 )
 from metabone.learners.inner_loop import descend
 from metabone.nets.network import Network, NormStats, Params
@@ -103,11 +103,11 @@ def maml(
     def adapt_by(meta_params: MamlParams, support: Examples, steps: int) -> Adapted:
         weights, norm_stats, rates = meta_params
         mask = adapts(weights)
+        head_alone = roles_lib.only_head_adapts(roles, weights)
+        seen = look_at_support(network, weights, norm_stats, support.images, head_alone=head_alone)
 
         def support_loss(leaves: list[jax.Array]) -> jax.Array:
-            current = roles_lib.put(weights, mask, leaves)
-            outputs = network.apply(current, norm_stats, support.images, True)[0]
-            return loss(outputs, support.labels)
+            return loss(seen.outputs(roles_lib.put(weights, mask, leaves)), support.labels)
 
         leaves = descend(
             support_loss,
@@ -118,7 +118,7 @@ def maml(
             remat=remat,
         )
         adapted = roles_lib.put(weights, mask, leaves)
-        return Adapted(adapted, support_stats(network, adapted, norm_stats, support.images))
+        return Adapted(adapted, seen.stats(adapted))
 
     def meta_gradient(
         meta_params: MamlParams, episode: Episode, key: jax.Array

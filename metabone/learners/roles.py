@@ -68,6 +68,15 @@ def assign(roles: Roles, params: Any) -> list[Role]:
     return assigned
 
 
+def only_head_adapts(roles: Roles, params: Any) -> bool:
+    """Whether every parameter that adapts lies in the network's head."""
+    paths = [
+        jax.tree_util.keystr(path, simple=True, separator="/")
+        for path, _ in jax.tree_util.tree_leaves_with_path(params)
+    ]
+    return all(_in_head(path) for path in paths if roles(path) in ("both", "inner"))
+
+
 def take(tree: Any, mask: list[bool]) -> list[jax.Array]:
     """The leaves where `mask` is true."""
     return [leaf for leaf, wanted in zip(jax.tree.leaves(tree), mask, strict=True) if wanted]

@@ -14,8 +14,8 @@ from metabone.learners.base import (
     MetaLearner,
     Norm,
     cross_entropy,
+    look_at_support,
     predictor,
-    support_stats,
 )
 from metabone.nets.network import Network, NormStats, Params
 
@@ -115,11 +115,11 @@ def _fit(
     loss: Loss,
 ) -> Adapted:
     mask = [role in ("both", "inner") for role in roles_lib.assign(roles, start.weights)]
+    head_alone = roles_lib.only_head_adapts(roles, start.weights)
+    seen = look_at_support(network, *start, support.images, head_alone=head_alone)
 
     def support_loss(leaves):
-        weights = roles_lib.put(start.weights, mask, leaves)
-        outputs = network.apply(weights, start.norm_stats, support.images, True)[0]
-        return loss(outputs, support.labels)
+        return loss(seen.outputs(roles_lib.put(start.weights, mask, leaves)), support.labels)
 
     def step(carry, _):
         leaves, state = carry
@@ -129,7 +129,7 @@ def _fit(
     leaves = roles_lib.take(start.weights, mask)
     (leaves, _), _ = jax.lax.scan(step, (leaves, optimizer.init(leaves)), None, length=steps)
     weights = roles_lib.put(start.weights, mask, leaves)
-    return Adapted(weights, support_stats(network, weights, start.norm_stats, support.images))
+    return Adapted(weights, seen.stats(weights))
 
 
 def _check_steps(steps: int) -> None:

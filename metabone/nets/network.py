@@ -33,18 +33,30 @@ class Network(NamedTuple):
       init: `(key, image_shape [H, W, C]) -> (params, norm_stats)`, both float32 pytrees;
         `norm_stats` is `{}` for a network without batch normalisation.
       apply: see `Apply`.
+      body: like `apply`, but up to the head: `(features [n, ...], batch_stats)`. None, as is
+        `head`, for a network that cannot be cut there.
+      head: `(params, features) -> outputs`, from `params["head"]` alone and without batch
+        statistics. `head` of `body` is `apply`: a learner that adapts the head alone looks at the
+        images once.
     """
 
     init: Callable[[jax.Array, tuple[int, ...]], tuple[Params, NormStats]]
     apply: Apply
+    body: Apply | None = None
+    head: Callable[[Params, jax.Array], jax.Array] | None = None
 
 
-def from_linen(module: nn.Module) -> Network:
+def from_linen(
+    module: nn.Module, body: nn.Module | None = None, head: nn.Module | None = None
+) -> Network:
     """Wraps a Linen module whose `__call__` takes `(images, use_batch_stats)`.
 
     Args:
       module: keeps its batch statistics, if any, in the collection `batch_stats`, and replaces them
         by those of the batch at hand (a momentum of zero); smoothing is the caller's.
+      body: the same module without what its parameters name `head`; given with `head` or not at
+        all.
+      head: what is called `head` in it, without batch statistics.
 
     Returns:
       The module as a `Network`.
@@ -54,6 +66,17 @@ def from_linen(module: nn.Module) -> Network:
         variables = module.init(key, jnp.zeros((1, *image_shape), jnp.float32), False)
         return variables["params"], variables.get("batch_stats", {})
 
+    if body is None or head is None:
+        return Network(init, _apply_of(module))
+    return Network(
+        init,
+        _apply_of(module),
+        _apply_of(body),
+        lambda params, features: head.apply({"params": params["head"]}, features),
+    )
+
+
+def _apply_of(module: nn.Module) -> Apply:
     def apply(params, norm_stats, images, use_batch_stats):
         variables = {"params": params, "batch_stats": norm_stats}
         if not norm_stats or not use_batch_stats:
@@ -61,4 +84,4 @@ def from_linen(module: nn.Module) -> Network:
         outputs, changed = module.apply(variables, images, True, mutable=["batch_stats"])
         return outputs, changed["batch_stats"]
 
-    return Network(init, apply)
+    return apply

@@ -35,6 +35,8 @@ class _ConvNet(nn.Module):
             hidden = nn.relu(hidden)
             if halve and self.downsample == "pool":
                 hidden = max_pool_2x2(hidden)
+        if not self.widths and not self.classes:
+            return hidden
         return FullyConnected(self.widths, self.classes, name="head")(hidden)
 
 
@@ -85,7 +87,8 @@ def conv_net(
     mini-ImageNet).
 
     Args:
-      classes: outputs.
+      classes: outputs; with `classes=0` and `widths=()` the last feature maps are the output: a
+        backbone.
       blocks: convolutions.
       filters: channels of each.
       halvings: how many of the first blocks halve the image's sides.
@@ -100,12 +103,15 @@ def conv_net(
     Raises:
       InputError: a size that is not positive, more halvings than blocks, unknown `downsample`.
     """
-    _check_positive(classes=classes, blocks=blocks, filters=filters)
+    _check_positive(blocks=blocks, filters=filters)
+    if classes < 0:
+        raise InputError(f"classes (={classes}): expected at least 0")
     if downsample not in _DOWNSAMPLING:
         raise InputError(f"downsample {downsample!r}: expected one of {', '.join(_DOWNSAMPLING)}")
     if not 0 <= halvings <= blocks:
         raise InputError(f"halvings (={halvings}): expected 0 to the number of blocks (={blocks})")
-    return from_linen(_ConvNet(blocks, filters, halvings, downsample, tuple(widths), classes, form))
+    whole = _ConvNet(blocks, filters, halvings, downsample, tuple(widths), classes, form)
+    return _with_head(whole)
 
 
 def smi_net(
@@ -173,7 +179,7 @@ def vgg16(
     """
     if not width > 0:
         raise InputError(f"width (={width}): expected a number above 0")
-    return from_linen(_Vgg16(width, batch_norm, tuple(widths), classes, form))
+    return _with_head(_Vgg16(width, batch_norm, tuple(widths), classes, form))
 
 
 def fully_connected(classes: int, widths: Sequence[int] = (256, 256)) -> Network:
@@ -188,6 +194,13 @@ def fully_connected(classes: int, widths: Sequence[int] = (256, 256)) -> Network
     """
     _check_positive(classes=classes)
     return from_linen(FullyConnected(tuple(widths), classes))
+
+
+def _with_head(module: _ConvNet | _Vgg16) -> Network:
+    if not module.widths and not module.classes:
+        return from_linen(module)
+    body = module.clone(widths=(), classes=0)
+    return from_linen(module, body, FullyConnected(module.widths, module.classes))
 
 
 def _check_positive(**sizes: int) -> None:

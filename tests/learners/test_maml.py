@@ -180,6 +180,30 @@ def test_a_body_that_does_not_adapt_is_still_meta_learned():
     jax.tree.map(np.testing.assert_array_equal, adapted.weights["conv_0"], params.weights["conv_0"])
 
 
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("norm", ["inductive", "transductive"])
+def test_a_head_on_features_computed_once_learns_as_the_whole_network_does(x64, norm, order):
+    network, _, params, episode = _conv_task(norm)
+    settings = dict(inner_rate=0.3, inner_steps=3, norm=norm, order=order, roles=head_adapts)
+    whole = Network(network.init, network.apply)
+    key = jax.random.key(0)
+    (cut, cut_metrics), (plain, plain_metrics) = (
+        jax.jit(maml(each, **settings).meta_gradient)(params, episode, key)
+        for each in (network, whole)
+    )
+    assert np.any(np.abs(plain.weights["conv_0"]["kernel"]) > 1e-3)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12),
+        (cut, cut_metrics),
+        (plain, plain_metrics),
+    )
+    adapted = [
+        jax.jit(maml(each, **settings).adapt)(params, episode.support, key)
+        for each in (network, whole)
+    ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), *adapted)
+
+
 def test_learned_rates_have_the_gradient_of_the_closed_form(x64):
     # One step: d loss / d rate_i = -(gradient at the query)_i * (gradient at the support)_i.
     matrix, theta, episode = _quadratic_task()

@@ -80,7 +80,7 @@ def test_stored_features_equal_a_fresh_forward_pass():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: conv_net(0), r"classes \(=0\)"),
+        (lambda: conv_net(-1), r"classes \(=-1\)"),
         (lambda: conv_net(5, halvings=5), r"halvings \(=5\).*blocks \(=4\)"),
         (lambda: conv_net(5, downsample="avg"), "'avg'.*stride, pool"),
         (lambda: vgg16(5, width=0), r"width \(=0\)"),
