@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from metabone.nets import convolution
+from metabone.nets.normalisation import normalise_batch
 
 # MAML's published code, and TensorFlow's layer behind it.
 _EPSILON = 1e-3
@@ -64,20 +65,23 @@ class Conv3x3(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation whose stored statistics are simply those of the last batch.
-
-    Variance is taken in two passes (a difference of moments cancels in float32).
-    """
+    """Batch normalisation whose stored statistics are simply those of the last batch."""
 
     @nn.compact
     def __call__(self, images: jax.Array, use_batch_stats: bool) -> jax.Array:
         """Normalises over all axes but the last."""
-        return nn.BatchNorm(
-            use_running_average=not use_batch_stats,
-            momentum=0.0,
-            epsilon=_EPSILON,
-            use_fast_variance=False,
-        )(images)
+        shape = (images.shape[-1],)
+        scale = self.param("scale", nn.initializers.ones_init(), shape)
+        bias = self.param("bias", nn.initializers.zeros_init(), shape)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+        variance = self.variable("batch_stats", "var", jnp.ones, shape)
+        if not use_batch_stats:
+            gain = scale * jax.lax.rsqrt(variance.value + _EPSILON)
+            return (images - mean.value) * gain + bias
+        outputs, batch_mean, batch_variance = normalise_batch(images, scale, bias, _EPSILON)
+        if not self.is_initializing():
+            mean.value, variance.value = batch_mean, batch_variance
+        return outputs
 
 
 class FullyConnected(nn.Module):

@@ -54,7 +54,7 @@ def test_batch_statistics_are_those_of_the_batch_at_hand():
         "SAME",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
-    found = batch_stats["norm_0"]["BatchNorm_0"]
+    found = batch_stats["norm_0"]
     np.testing.assert_allclose(found["mean"], conv.mean((0, 1, 2)), atol=1e-5)
     np.testing.assert_allclose(found["var"], conv.var((0, 1, 2)), rtol=1e-4)
 
