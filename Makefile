@@ -21,11 +21,11 @@ docs: $(VENV)/.installed-docs  ## docs/_build/html
 
 $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable . --constraint $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --no-compile --editable . --constraint $(CONSTRAINTS)
 	touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable .[$*] --constraint $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --no-compile --editable .[$*] --constraint $(CONSTRAINTS)
 	touch $@
 
 clean:  ## removes the environment and what builds leave; runs/ stays

@@ -44,6 +44,8 @@ from metabone.training.progress import ProgressLine
 from metabone.training.run import Run, open_run
 
 _NORMS = ("inductive", "transductive")
+# Draws where every draw runs or even trains whole networks for each of several regions.
+_COSTLY = {("meta", "scratch"): 50, ("base", "scratch"): 6}
 _SIZE = 64  # pixels of a region, as the seed's
 META_KINDS = ("folder", "simulated")
 
@@ -58,8 +60,8 @@ flags.DEFINE_string(
 def measure(config: SmiSettings, run: Run, arm: Arm, films: FilmSet) -> None:
     """Reads the films with one learner at each number of shots, and writes the rows."""
     labels = {"learning": arm.learning, "model": arm.model}
-    slow = labels == {"learning": "base", "model": "scratch"} and len(films.region_names) > 1
-    draws = config.draws or (6 if slow else 100)
+    several = len(films.region_names) > 1
+    draws = config.draws or (_COSTLY.get((arm.learning, arm.model), 100) if several else 100)
     left = [shots for shots in config.shots if run.results.find(**labels, shots=shots) is None]
     predictions = [predictor(arm.network, norm) for norm in _NORMS]
     programs = compile_readings(

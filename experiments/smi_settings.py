@@ -29,8 +29,8 @@ class SmiSettings:
     queries: int = setting(15, "Query films a class.")
     draws: int = setting(
         100,
-        "Draws of films that a figure is the mean of; 0 for 100, but 6 of base learning from "
-        "scratch where it trains a network for each of several regions.",
+        "Draws of films that a figure is the mean of; 0 for 100, but of the scratch arms with "
+        "several regions 50 (meta) and 6 (base, which trains a network for each).",
     )
     merge: str = setting("1,2/3,4/5,6/7,8,9/10,11", "Maturity stages that make up each class.")
     cuts: tuple[float, ...] = setting(
@@ -84,8 +84,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         filters=16,
         backbone="conv4",
         backbone_width=0.25,
-        hidden=(64, 64),
-        meta_steps=1500,
+        hidden=(256,),
+        meta_steps=1000,
         head_steps=1500,
         meta_shots=8,
         meta_queries=8,
@@ -95,7 +95,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         meta_rate=3e-3,
         learn_rates=True,
         validation_tasks=50,
-        pretrain_steps=900,
+        pretrain_steps=800,
         pretrain_rate=3e-3,
         base_steps=40,
         base_rate=3e-3,
