@@ -102,6 +102,13 @@ def _parse(arguments: Sequence[str]) -> Sequence[str]:
         return flags.FLAGS(arguments)
     except flags.Error as error:
         _stop(f"{error}; --help lists them all")
+    except BrokenPipeError:
+        # Such as `--help | head`: whoever reads has read enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except SystemExit:
+        # absl leaves `--help` with status 1, as if something had gone wrong.
+        sys.exit(0)
 
 
 def _stop(message: str, status: int = 2) -> None:

@@ -104,6 +104,7 @@ def test_what_a_user_gets_wrong_ends_in_one_line_and_status_2(command_line, argu
 
 def test_help_lists_each_setting_with_what_each_preset_makes_of_it(command_line):
     done = command_line("--help")
+    assert done.returncode == 0
     text = " ".join(done.stdout.split())
     assert "--source: Where images come from. [none]" in text
     assert "--steps: Outer steps. [3 in small, 10 in large]" in text

@@ -28,6 +28,7 @@ SETTINGS = {
     "draws": 2,
     "filters": 2,
     "hidden": [4],
+    "pretrain_hidden": [4],
     "backbone_width": 0.02,
     "meta_classes": 20,
     "meta_images": 6,
@@ -148,6 +149,14 @@ def unknown_flag(films):
     return {"drawz": 2}, ["drawz", "draws"]
 
 
+def unknown_role(films):
+    return {"adapts": "tail"}, ["--adapts=tail", "all, head"]
+
+
+def unknown_backbone(films):
+    return {"backbone": "resnet"}, ["--backbone=resnet", "vgg16, conv4"]
+
+
 def no_draws(films):
     return {"draws": -1}, ["--draws=-1", "at least 2"]
 
@@ -179,6 +188,8 @@ def folder_that_is_no_run(films):
         missing_label,
         unknown_source,
         unknown_flag,
+        unknown_role,
+        unknown_backbone,
         no_draws,
         no_shots,
         truncated_zip,

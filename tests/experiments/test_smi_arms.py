@@ -1,0 +1,35 @@
+"""What the arms of the table share."""
+
+import dataclasses
+
+import jax
+import pytest
+
+from experiments.smi_arms import backbone_of, maml_of
+from experiments.smi_settings import BACKBONES, PRESETS, SmiSettings
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_backbone_is_its_trained_network_without_the_head(backbone):
+    config = SmiSettings(backbone=backbone, backbone_width=0.25)
+    trained, frozen = (
+        jax.eval_shape(
+            lambda key, network=network: network.init(key, (64, 64, 1)), jax.random.key(0)
+        )
+        for network in (backbone_of(config, 7, config.pretrain_hidden), backbone_of(config, 0, ()))
+    )
+    body = {name: leaf for name, leaf in trained[0].items() if name != "head"}
+    assert body == frozen[0] and trained[1] == frozen[1]
+    assert trained[0]["head"]["hidden_0"]["kernel"].shape[1] == 256
+    assert trained[0]["head"]["classes"]["kernel"].shape == (256, 7)
+
+
+def test_only_the_paper_preset_adapts_the_whole_network():
+    for name, preset in PRESETS.items():
+        config = dataclasses.replace(SmiSettings(), **preset)
+        network = backbone_of(config, 5, (4,))
+        params, _ = network.init(jax.random.key(0), (64, 64, 1))
+        learner = maml_of(dataclasses.replace(config, learn_rates=True), network, config.adapts)
+        rates = learner.init(jax.random.key(0), (64, 64, 1)).rates
+        adapting = params if name == "paper" else params["head"]
+        assert len(rates) == len(jax.tree.leaves(adapting))
