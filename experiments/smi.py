@@ -12,13 +12,15 @@ Without flags it does all of that on simulated films, in minutes on two cores.
 import dataclasses
 import hashlib
 import json
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import jax
 import numpy as np
 from absl import flags
 
 from experiments.settings import define_flags, launch, resolve
-from experiments.smi_arms import Arm, arms, maml_of, networks, split_classes
+from experiments.smi_arms import Arm, arms, describe, maml_of, networks, split_classes
 from experiments.smi_settings import PRESETS, SmiSettings, check, with_trained_settings
 from metabone.datasets.fingerprints import check_disjoint
 from metabone.datasets.images import ImageSet
@@ -28,7 +30,7 @@ from metabone.errors import InputError
 from metabone.evaluation.film_rows import confusions_of, rows_of, votes_on
 from metabone.evaluation.protocol import (
     FilmReading,
-    compile_readings,
+    compile_reading,
     read_draws,
     read_films,
 )
@@ -57,32 +59,36 @@ flags.DEFINE_string(
 )
 
 
-def measure(config: SmiSettings, run: Run, arm: Arm, films: FilmSet) -> None:
-    """Reads the films with one learner at each number of shots, and writes the rows."""
+Programs = dict[int, Future]  # by number of shots: what reads the films
+
+
+def compile_ahead(config: SmiSettings, run: Run, arm: Arm, pool: ThreadPoolExecutor) -> Programs:
+    """Starts to compile what the run still lacks of an arm, which need not be trained for it."""
     labels = {"learning": arm.learning, "model": arm.model}
+    shape = arm.store.images.shape[2:]
+    meta_params = jax.eval_shape(lambda key: arm.learner.init(key, shape), jax.random.key(0))
+    predictions = [predictor(arm.network, norm) for norm in _NORMS]
+    programs = {}
+    for shots in config.shots:
+        if run.results.find(**labels, shots=shots) is None:
+            sizes = dict(shots=shots, queries=config.queries, pooled=config.pooled)
+            read = read_films(arm.learner, predictions, **sizes)
+            programs[shots] = pool.submit(compile_reading, read, meta_params, arm.store)
+    return programs
+
+
+def measure(config: SmiSettings, run: Run, arm: Arm, programs: Programs, films: FilmSet) -> None:
+    """Trains one learner, reads the films at each number of shots, and writes the rows."""
+    labels = {"learning": arm.learning, "model": arm.model}
+    meta_params = arm.train()
     several = len(films.region_names) > 1
     draws = config.draws or (_COSTLY.get((arm.learning, arm.model), 100) if several else 100)
-    left = [shots for shots in config.shots if run.results.find(**labels, shots=shots) is None]
-    predictions = [predictor(arm.network, norm) for norm in _NORMS]
-    programs = compile_readings(
-        [
-            read_films(
-                arm.learner,
-                predictions,
-                shots=shots,
-                queries=config.queries,
-                pooled=config.pooled,
-            )
-            for shots in left
-        ],
-        arm.meta_params,
-        arm.store,
-    )
-    for shots, program in zip(left, programs, strict=True):
+    for shots, program in programs.items():
+        compiled = program.result()
         line = ProgressLine(f"{arm.learning} {arm.model}, {shots} shots", 0, draws)
         reading = read_draws(
-            program,
-            arm.meta_params,
+            compiled,
+            meta_params,
             arm.store,
             seed=config.seed,
             draws=draws,
@@ -214,12 +220,20 @@ def fill(config: SmiSettings, run: Run, films: FilmSet, images: ImageSet) -> Non
     )
     run.results.set(
         seed=config.seed,
+        learners=describe(config),
         class_names=films.class_names,
         region_names=films.region_names,
         meta_classes={part: [images.class_names[i] for i in rows] for part, rows in split.items()},
     )
-    for arm in arms(config, run, images, split, films):
-        measure(config, run, arm, films)
+    # One thread compiles what comes next while this one trains, which leaves a core half idle.
+    pool = ThreadPoolExecutor(1)
+    try:
+        for pair in arms(config, run, images, split, films):
+            programs = [compile_ahead(config, run, arm, pool) for arm in pair]
+            for arm, ahead in zip(pair, programs, strict=True):
+                measure(config, run, arm, ahead, films)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     run.results.finish()
 
 

@@ -1,6 +1,7 @@
 """The four learners of the SMI table, and what must be trained to have them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,13 +32,22 @@ from metabone.training.supervised import supervised_state, supervised_step
 
 
 class Arm(NamedTuple):
-    """One learner of the table: what it is called, how it adapts, and to which store."""
+    """One learner of the table.
+
+    Attributes:
+      learning: `meta` or `base`.
+      model: `scratch` or `pretrained`.
+      learner: how it adapts.
+      network: with what.
+      train: meta-trains it, or finds that done; its meta-parameters.
+      store: films on the device, as pixels or features.
+    """
 
     learning: str
     model: str
     learner: MetaLearner
     network: Network
-    meta_params: Any
+    train: Callable[[], Any]
     store: ImageStore
 
 
@@ -57,8 +67,13 @@ def backbone_of(config: SmiSettings, classes: int, widths: tuple[int, ...]) -> N
     """What the pre-trained arms freeze, under any head: VGG16, or MAML's own four blocks."""
     if config.backbone == "vgg16":
         return vgg16(classes, width=config.backbone_width, widths=widths, batch_norm=True)
-    filters = max(1, round(64 * config.backbone_width))
+    filters = conv4_filters(config)
     return conv_net(classes, filters=filters, downsample=config.downsample, widths=widths)
+
+
+def conv4_filters(config: SmiSettings) -> int:
+    """Filters of MAML's own network as a backbone."""
+    return max(1, round(64 * config.backbone_width))
 
 
 def maml_of(config: SmiSettings, network: Network, adapts: str = "all") -> MetaLearner:
@@ -73,6 +88,20 @@ def maml_of(config: SmiSettings, network: Network, adapts: str = "all") -> MetaL
         roles=roles.head_adapts if adapts == "head" else roles.everything,
         learn_rates=config.learn_rates,
         remat=True,
+    )
+
+
+def describe(config: SmiSettings) -> str:
+    """What the table's rows are, in two sentences."""
+    parts = {"all": "the whole network", "head": "the head alone"}
+    backbones = {
+        "vgg16": f"VGG16's convolutions, {config.backbone_width:g} times as wide",
+        "conv4": f"four blocks of {conv4_filters(config)} filters",
+    }
+    return (
+        f"Scratch: seven blocks of {config.filters} filters, of which meta-learning adapts "
+        f"{parts[config.adapts]} (order {config.order}). Pretrained: {backbones[config.backbone]}, "
+        "trained on the meta-training classes, then frozen for base and meta alike."
     )
 
 
@@ -189,22 +218,22 @@ def meta_stores(
 
 def arms(
     config: SmiSettings, run: Run, images: ImageSet, split: dict[str, list[int]], films: FilmSet
-) -> Iterator[Arm]:
-    """Trains what must be trained and yields the four learners of the table."""
+) -> Iterator[tuple[Arm, Arm]]:
+    """Yields meta and base learner from scratch, then both on a backbone that is trained first."""
     ways = len(films.class_names)
     whole, backbone, head = networks(config, ways)
-    base_optimizer = optax.adamw(config.base_rate, weight_decay=config.base_decay)
     film_store = build_store(films.regions, films.classes, groups=films.patients)
 
     stores = meta_stores(images, images.images, split, config, ways)
     learner = maml_of(config, whole, config.adapts)
-    meta_params = meta_trained(
-        config, run, "meta_scratch", learner, stores, ways, config.meta_steps
+    train_meta = partial(
+        meta_trained, config, run, "meta_scratch", learner, stores, ways, config.meta_steps
     )
     on_device = jax.device_put(film_store)
-    yield Arm("meta", "scratch", learner, whole, meta_params, on_device)
-    base = scratch(whole, base_optimizer, steps=config.base_steps)
-    yield Arm("base", "scratch", base, whole, (), on_device)
+    yield (
+        Arm("meta", "scratch", learner, whole, train_meta, on_device),
+        Arm("base", "scratch", base_of(config, whole), whole, tuple, on_device),
+    )
 
     params, stats = pretrained_backbone(config, run, images, split["train"])
 
@@ -219,11 +248,18 @@ def arms(
     centre, spread = seen.mean(0), seen.std(0) + 1e-3
     stores = meta_stores(images, (embedded - centre) / spread, split, config, ways)
     learner = maml_of(config, head)
-    meta_params = meta_trained(
-        config, run, "meta_pretrained", learner, stores, ways, config.head_steps
+    train_meta = partial(
+        meta_trained, config, run, "meta_pretrained", learner, stores, ways, config.head_steps
     )
     film_features = (embed(films.regions) - centre) / spread
     on_device = jax.device_put(film_store._replace(images=film_features))
-    yield Arm("meta", "pretrained", learner, head, meta_params, on_device)
-    base = scratch(head, base_optimizer, steps=config.base_steps)
-    yield Arm("base", "pretrained", base, head, (), on_device)
+    yield (
+        Arm("meta", "pretrained", learner, head, train_meta, on_device),
+        Arm("base", "pretrained", base_of(config, head), head, tuple, on_device),
+    )
+
+
+def base_of(config: SmiSettings, network: Network) -> MetaLearner:
+    """Base learning: the network drawn anew and trained on the support films alone."""
+    optimizer = optax.adamw(config.base_rate, weight_decay=config.base_decay)
+    return scratch(network, optimizer, steps=config.base_steps)

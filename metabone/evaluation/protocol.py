@@ -138,27 +138,22 @@ def read_films(
     return read
 
 
-def compile_readings(
-    reads: Sequence[Callable[[Any, ImageStore, jax.Array, jax.Array], FilmReading]],
+def compile_reading(
+    read: Callable[[Any, ImageStore, jax.Array, jax.Array], FilmReading],
     meta_params: Any,
     store: ImageStore,
-) -> list[Callable[[Any, ImageStore, Any, Any], FilmReading]]:
-    """Compiles several readings side by side: most of a short evaluation is compilation.
+) -> Callable[[Any, ImageStore, Any, Any], FilmReading]:
+    """Compiles a reading, which may be long before its learner is trained.
 
     Args:
-      reads: from `read_films`, such as one a number of shots.
-      meta_params: of their learner.
+      read: from `read_films`.
+      meta_params: of its learner, or their shapes and dtypes as `jax.eval_shape` gives them.
       store: on the device.
 
     Returns:
-      One program a reading, called like it, with `seed` uint32 and `index` int32.
+      A program that is called like `read`, with `seed` uint32 and `index` int32.
     """
-
-    def one(read):
-        return jax.jit(read).lower(meta_params, store, np.uint32(0), np.int32(0)).compile()
-
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(one, reads))
+    return jax.jit(read).lower(meta_params, store, np.uint32(0), np.int32(0)).compile()
 
 
 def read_draws(
@@ -174,7 +169,7 @@ def read_draws(
     """Reads many draws with one compiled program.
 
     Args:
-      compiled: from `compile_readings`.
+      compiled: from `compile_reading`.
       meta_params: of its learner.
       store: on the device.
       seed: of the draws.

@@ -69,12 +69,15 @@ def results_table(
     if not rows:
         return None
     presentation = presentation or presentation_of(result)
-    return _by_shots(
+    table = _by_shots(
         rows,
         cell=lambda r: _cell(r, presentation.reference),
         title=_title(result, rows, presentation.noun, norm=norm),
         reference=presentation.reference,
     )
+    learners = result.get("learners")
+    told = (str(learners),) if learners else ()
+    return table._replace(notes=(*_draws_note(rows), *told, *table.notes))
 
 
 def first_draws_table(
@@ -260,6 +263,16 @@ def _cell(row: Row | None, reference: Reference | None) -> Cell:
         scale.estimate(row["mean"], row.get("ci95")),
         "" if aside is None else scale.figure(aside),
     )
+
+
+def _draws_note(rows: Sequence[Row]) -> tuple[str, ...]:
+    if len(distinct(rows, "n")) < 2:
+        return ()
+    counts = []
+    for learning, model in distinct(rows, "learning", "model"):
+        own = distinct(select(rows, learning=learning, model=model), "n")
+        counts.append(f"{learning} {model} {' or '.join(map(str, own))}")
+    return (f"{str(rows[0].get('unit', 'draws')).capitalize()}: {', '.join(counts)}.",)
 
 
 def _bracket_note(reference: Reference) -> str:

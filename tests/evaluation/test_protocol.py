@@ -6,7 +6,7 @@ import pytest
 from metabone.episodes.sampling import draw, sample, task_key
 from metabone.episodes.store import build_store
 from metabone.evaluation.protocol import (
-    compile_readings,
+    compile_reading,
     read_draws,
     read_films,
     task_accuracies,
@@ -40,7 +40,7 @@ NEAREST_MEAN = _learner(_class_means, _nearness)
 
 
 def _read_draws(read, store, **options):
-    (program,) = compile_readings([read], (), store)
+    program = compile_reading(read, (), store)
     return read_draws(program, (), store, **options)
 
 
@@ -148,11 +148,11 @@ def test_the_films_of_a_draw_depend_on_seed_and_index_and_not_on_the_learner(fil
         read_films(learner, [learner.predict], shots=SHOTS, queries=QUERIES)
         for learner in (NEAREST_MEAN, indifferent)
     ]
-    programs = compile_readings(readings, (), store)
+    programs = [compile_reading(read, (), store) for read in readings]
     first, second = (read_draws(p, (), store, seed=1, draws=DRAWS) for p in programs)
     np.testing.assert_array_equal(first.films, second.films)
     np.testing.assert_array_equal(first.truth, second.truth)
-    # Programs come in the order of their readings: equal scores are the lowest class.
+    # Equal scores are the lowest class.
     assert first.regions.any() and not second.regions.any()
     assert len({tuple(row) for row in first.films}) == DRAWS
     assert np.any(first.films != read_draws(programs[0], (), store, seed=2, draws=DRAWS).films)
@@ -166,7 +166,7 @@ def test_each_region_adapts_with_random_numbers_of_its_own_and_the_same_ones_aga
     )
     store = build_store(*films)
     read = read_films(chance, [chance.predict], shots=SHOTS, queries=QUERIES)
-    (program,) = compile_readings([read], (), store)
+    program = compile_reading(read, (), store)
     found, again = (read_draws(program, (), store, seed=0, draws=20) for _ in range(2))
     np.testing.assert_array_equal(found.regions, again.regions)
     thrown = found.regions[:, 0, :, 0]
@@ -177,7 +177,7 @@ def test_each_region_adapts_with_random_numbers_of_its_own_and_the_same_ones_aga
 def test_readings_do_not_depend_on_how_many_are_under_way_at_once(films):
     store = build_store(*films)
     read = read_films(NEAREST_MEAN, [_nearness], shots=SHOTS, queries=QUERIES)
-    (program,) = compile_readings([read], (), store)
+    program = compile_reading(read, (), store)
     calls = []
     alone = read_draws(program, (), store, seed=3, draws=8, workers=1, done=calls.append)
     crowded = read_draws(program, (), store, seed=3, draws=8, workers=4)

@@ -26,6 +26,20 @@ def test_headline_table_has_our_figure_and_the_published_one_beside(result_of):
     assert "another data set, 865 private" in table.notes[0]
 
 
+def test_notes_say_what_the_learners_are_and_how_many_draws_each_had_where_that_differs(result_of):
+    result = result_of()
+    assert not any(note.startswith("Draws") for note in tables.results_table(result).notes)
+    result["learners"] = "From scratch: three blocks."
+    for row in result["rows"]:
+        if (row["learning"], row["model"]) == ("base", "scratch"):
+            row["n"] = 6
+    notes = tables.results_table(result).notes
+    assert notes[0] == (
+        "Draws: base pretrained 100, base scratch 6, meta pretrained 100, meta scratch 100."
+    )
+    assert notes[1] == "From scratch: three blocks."
+
+
 @pytest.mark.parametrize("kind", ["simulated", "real"])
 def test_title_says_the_kind_of_data_the_draws_and_the_seed(result_of, kind):
     title = tables.results_table(result_of(kind=kind)).title
