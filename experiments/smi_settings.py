@@ -30,7 +30,7 @@ class SmiSettings:
     draws: int = setting(
         100,
         "Draws of films that a figure is the mean of; 0 for 100, but of the scratch arms with "
-        "several regions 50 (meta) and 6 (base, which trains a network for each).",
+        "several regions 30 (meta) and 5 (base, which trains a network for each).",
     )
     merge: str = setting("1,2/3,4/5,6/7,8,9/10,11", "Maturity stages that make up each class.")
     cuts: tuple[float, ...] = setting(
@@ -85,8 +85,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         backbone="conv4",
         backbone_width=0.25,
         hidden=(256,),
+        meta_images=32,
         meta_steps=1000,
-        head_steps=1500,
+        head_steps=1200,
         meta_shots=8,
         meta_queries=8,
         adapts="head",
@@ -95,7 +96,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         meta_rate=3e-3,
         learn_rates=True,
         validation_tasks=50,
-        pretrain_steps=800,
+        pretrain_steps=700,
         pretrain_rate=3e-3,
         base_steps=40,
         base_rate=3e-3,

@@ -83,7 +83,7 @@ def read_films(
     Args:
       learner: what adapts.
       predictions: `(adapted, images) -> logits`, such as `predict` under each norm mode;
-        all answer from the same adaptation.
+        all answer from the same adaptation, and one that is given twice is asked once.
       shots: support films a class.
       queries: query films a class.
       pooled: one adaptation on all regions' images together instead of one a region.
@@ -107,8 +107,8 @@ def read_films(
             return gather(Draw(drawn.classes, *rows), images)
 
         def logits_of(adapted, images):
-            outputs = [predict(adapted, images) for predict in predictions]
-            return jnp.stack(outputs)[..., in_class_order]
+            outputs = {predict: predict(adapted, images) for predict in predictions}
+            return jnp.stack([outputs[predict] for predict in predictions])[..., in_class_order]
 
         def one_region(region):
             episode = episode_of(region)
