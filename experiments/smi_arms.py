@@ -193,6 +193,14 @@ def meta_trained(
     ).best_state.meta_params
 
 
+def when_needed(config: SmiSettings, train: Callable[[], Any]) -> Callable[[], Any]:
+    """Training waits for its turn; a checkpoint to evaluate is read before anything is compiled."""
+    if not config.evaluate:
+        return train
+    loaded = train()
+    return lambda: loaded
+
+
 def trained(config: SmiSettings, phase: str, template: Any) -> Any:
     """The best state of a phase of the run to evaluate."""
     folder = Path(config.evaluate) / "checkpoints" / phase
@@ -226,8 +234,9 @@ def arms(
 
     stores = meta_stores(images, images.images, split, config, ways)
     learner = maml_of(config, whole, config.adapts)
-    train_meta = partial(
-        meta_trained, config, run, "meta_scratch", learner, stores, ways, config.meta_steps
+    phase = "meta_scratch"
+    train_meta = when_needed(
+        config, partial(meta_trained, config, run, phase, learner, stores, ways, config.meta_steps)
     )
     on_device = jax.device_put(film_store)
     yield (
@@ -248,8 +257,9 @@ def arms(
     centre, spread = seen.mean(0), seen.std(0) + 1e-3
     stores = meta_stores(images, (embedded - centre) / spread, split, config, ways)
     learner = maml_of(config, head)
-    train_meta = partial(
-        meta_trained, config, run, "meta_pretrained", learner, stores, ways, config.head_steps
+    phase = "meta_pretrained"
+    train_meta = when_needed(
+        config, partial(meta_trained, config, run, phase, learner, stores, ways, config.head_steps)
     )
     film_features = (embed(films.regions) - centre) / spread
     on_device = jax.device_put(film_store._replace(images=film_features))
