@@ -36,6 +36,11 @@ def _in_head(path: str) -> bool:
     return path.split("/")[0] == "head"
 
 
+def _paths(params: Any) -> list[str]:
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+
+
 def assign(roles: Roles, params: Any) -> list[Role]:
     """The role of each leaf of `params`, in the order of `jax.tree.leaves`.
 
@@ -51,10 +56,7 @@ def assign(roles: Roles, params: Any) -> list[Role]:
     Raises:
       InputError: an unknown role, or none that adapts.
     """
-    paths = [
-        jax.tree_util.keystr(path, simple=True, separator="/")
-        for path, _ in jax.tree_util.tree_leaves_with_path(params)
-    ]
+    paths = _paths(params)
     assigned = [roles(path) for path in paths]
     for path, role in zip(paths, assigned, strict=True):
         if role not in get_args(Role):
@@ -70,11 +72,7 @@ def assign(roles: Roles, params: Any) -> list[Role]:
 
 def only_head_adapts(roles: Roles, params: Any) -> bool:
     """Whether every parameter that adapts lies in the network's head."""
-    paths = [
-        jax.tree_util.keystr(path, simple=True, separator="/")
-        for path, _ in jax.tree_util.tree_leaves_with_path(params)
-    ]
-    return all(_in_head(path) for path in paths if roles(path) in ("both", "inner"))
+    return all(_in_head(path) for path in _paths(params) if roles(path) in ("both", "inner"))
 
 
 def take(tree: Any, mask: list[bool]) -> list[jax.Array]:
