@@ -91,3 +91,25 @@ def check_one_label(
                 f"{names[row]} and {names[other]} are the same image under two labels; "
                 "remove one of them"
             )
+
+
+def under_two_labels(
+    fingerprints: Sequence[str], labels: Sequence[int] | Sequence[str]
+) -> list[int]:
+    """Finds every copy of an image that stands under two labels or more.
+
+    Args:
+      fingerprints: `N` hashes from `image_fingerprints`.
+      labels: `N` classes.
+
+    Returns:
+      Their rows, ascending.
+
+    Example:
+      >>> under_two_labels(["a", "b", "a", "b"], [0, 1, 2, 1])
+      [0, 2]
+    """
+    labels_of: dict[str, set] = {}
+    for fingerprint, label in zip(fingerprints, labels, strict=True):
+        labels_of.setdefault(fingerprint, set()).add(label)
+    return [row for row, image in enumerate(fingerprints) if len(labels_of[image]) > 1]

@@ -1,10 +1,36 @@
 """A set of labelled images, one class a folder or a simulated shape."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from metabone.provenance import Provenance
+
+
+class Images(Protocol):
+    """Labelled images wherever they are: in memory (`ImageSet`) or in prepared records."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """`[N]` int32 in `0 .. K - 1`."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The `K` classes."""
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where the images came from."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Reads some images: `[n]` positions to `[n, H, W, C]` uint8."""
+
+    def whole(self) -> "ImageSet":
+        """Reads all images into memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +53,14 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Some of the images, `[n, H, W, C]` uint8."""
+        return self.images[np.asarray(rows)]
+
+    def whole(self) -> "ImageSet":
+        """The set itself, as it is in memory already."""
+        return self
 
     def class_counts(self) -> dict[str, int]:
         """Number of images in each class, by class name."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.utils import tqdm_utils
+from tensorflow_datasets.proto import tf_example_pb2
 
 from metabone.errors import InputError
 
@@ -73,6 +74,36 @@ class RecordBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         yield from enumerate(self.records())
 
 
+class Records(Sequence[dict[str, Any]]):
+    """Prepared records by position: images as the bytes of their files, text as bytes, numbers.
+
+    tfds' own parser takes ten times as long on small images, more than decoding them does.
+    """
+
+    def __init__(self, source: Sequence[bytes]):
+        self._source = source
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        if not 0 <= row < len(self):
+            raise IndexError(row)
+        return self.some([row])[0]
+
+    def some(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        """Reads many records at once, several times as fast as one by one."""
+        return [_parse(record) for record in self._source.__getitems__([int(row) for row in rows])]
+
+
+def _parse(record: bytes) -> dict[str, Any]:
+    features = tf_example_pb2.Example.FromString(record).features.feature
+    return {
+        name: getattr(feature, feature.WhichOneof("kind")).value[0]
+        for name, feature in features.items()
+    }
+
+
 def prepare(
     make_builder: Callable[[Path], RecordBuilder],
     *,
@@ -80,7 +111,7 @@ def prepare(
     fingerprint: str,
     data_dir: str | os.PathLike | None,
     check: Callable[[], None],
-) -> Sequence[dict[str, Any]]:
+) -> Records:
     """Writes a source's records unless they are there already, and opens them.
 
     Nothing is written before `check` has passed. Records are written to a folder beside their
@@ -138,15 +169,11 @@ def _write(make_builder: Callable[[Path], RecordBuilder], place: Path, root: Pat
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _open(place: Path) -> Sequence[dict[str, Any]]:
+def _open(place: Path) -> Records:
     try:
+        raw = tfds.decode.DeserializeMethod.RAW_BYTES
         builder = tfds.builder_from_directory(place)
-        images = {
-            key: tfds.decode.SkipDecoding()
-            for key, feature in builder.info.features.items()
-            if isinstance(feature, tfds.features.Image)
-        }
-        records = builder.as_data_source(split=SPLIT, decoders=images)
+        records = Records(builder.as_data_source(split=SPLIT, deserialize_method=raw))
         records[len(records) - 1]  # A record file cut short has lost its index, which stands last.
         return records
     except Exception as error:

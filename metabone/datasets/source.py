@@ -2,20 +2,30 @@
 
 import dataclasses
 import difflib
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from metabone.datasets.images import ImageSet
+from metabone.datasets.images import Images, ImageSet
 from metabone.errors import InputError
 from metabone.radiograph.films import FilmSet
 from metabone.radiograph.stages import MERGE_SMI, MONTH_CUTS, MergeTable
 
-# A loader imports its module when called: tfds takes a second that `--help` need not wait for.
 KINDS = {
     "rsna": "rsna:DIR, hand films: labels.csv with images.zip or images/",
     "folder": "folder:PATH, labelled images: a folder or zip with one folder a class",
+    "tiny_imagenet": "tiny_imagenet:PATH, the official zip or its folder, at any image size",
+    "mini_imagenet": "mini_imagenet:DIR, with train.zip, val.zip, test.zip or some of them",
     "simulated": "simulated:smi, hand films, or simulated:bones, labelled images",
 }
+# A module is imported when its source is opened: tfds takes a second that `--help` can do without.
+_OPENERS = {
+    "folder": ("folder", "open_images"),
+    "tiny_imagenet": ("imagenet", "open_tiny_imagenet"),
+    "mini_imagenet": ("imagenet", "open_mini_imagenet"),
+}
+IMAGE_KINDS = (*_OPENERS, "simulated")
 SIMULATED = ("smi", "bones")
 
 
@@ -122,7 +132,7 @@ def load_films(
     raise InputError(f"source '{source}' gives no hand films; {KINDS['rsna']}; or simulated:smi")
 
 
-def load_images(
+def open_images(
     source: str | Source,
     *,
     size: int = 64,
@@ -131,11 +141,11 @@ def load_images(
     seed: int = 0,
     classes: int = 300,
     images_per_class: int = 20,
-) -> ImageSet:
-    """Loads labelled images, the classes of meta-training.
+) -> Images:
+    """Opens labelled images, the classes of meta-training, without reading more than their labels.
 
     Args:
-      source: `folder:PATH` or `simulated:bones`.
+      source: Of one of `IMAGE_KINDS`.
       size: Height and width.
       channels: 1 or 3.
       data_dir: Where prepared records lie; by default `$METABONE_DATA_DIR` or `~/.cache/metabone`.
@@ -144,7 +154,7 @@ def load_images(
       images_per_class: Images a class of a simulation.
 
     Returns:
-      The images, ordered by class.
+      The images, ordered by class; simulated ones are in memory at once.
 
     Raises:
       InputError: The source cannot be used; the message says why.
@@ -152,24 +162,27 @@ def load_images(
     source = parse_source(source) if isinstance(source, str) else source
     if channels not in (1, 3):
         raise InputError(f"channels must be 1 (grey) or 3 (RGB), not {channels}")
-    match source.kind, source.name:
-        case "folder", _:
-            from metabone.datasets import folder
+    if source.kind in _OPENERS:
+        module, function = _OPENERS[source.kind]
+        opener = getattr(importlib.import_module(f"metabone.datasets.{module}"), function)
+        return opener(
+            source.path, source=source.text, size=size, channels=channels, data_dir=data_dir
+        )
+    if source.text == "simulated:bones":
+        from metabone.datasets import simulated
 
-            return folder.load(
-                source.path, source=source.text, size=size, channels=channels, data_dir=data_dir
-            )
-        case "simulated", "bones":
-            from metabone.datasets import simulated
+        return simulated.load_bones(
+            source=source.text,
+            size=size,
+            channels=channels,
+            seed=seed,
+            classes=classes,
+            images_per_class=images_per_class,
+        )
+    known = "; ".join(KINDS[kind] for kind in _OPENERS)
+    raise InputError(f"source '{source}' gives no labelled classes; {known}; or simulated:bones")
 
-            return simulated.load_bones(
-                source=source.text,
-                size=size,
-                channels=channels,
-                seed=seed,
-                classes=classes,
-                images_per_class=images_per_class,
-            )
-    raise InputError(
-        f"source '{source}' gives no labelled classes; {KINDS['folder']}; or simulated:bones"
-    )
+
+def load_images(source: str | Source, **options: Any) -> ImageSet:
+    """Loads labelled images into memory; the arguments are those of `open_images`."""
+    return open_images(source, **options).whole()

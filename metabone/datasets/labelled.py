@@ -1,0 +1,227 @@
+"""Labelled images as their own files: prepared once, then read whole or a few at a time."""
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from metabone.datasets import reading
+from metabone.datasets.fingerprints import (
+    check_one_label,
+    image_fingerprints,
+    under_two_labels,
+)
+from metabone.datasets.images import ImageSet
+from metabone.datasets.prepared import RecordBuilder, Records, prepare
+from metabone.datasets.progress import progress
+from metabone.provenance import Provenance
+
+_READERS = 2  # Decoders let go of the interpreter's lock; more hardly help on a small machine.
+_BLOCK = 512
+
+
+class LabelledImages(RecordBuilder):
+    """A source whose records are image files with the class of each; sources derive from it.
+
+    Attributes:
+      AMBIGUOUS: Largest share of images that may stand under two labels. Published archives have
+        some, which are then left out, all copies, on the record. Above it the source is refused;
+        the user's own images are always.
+    """
+
+    AMBIGUOUS = 0.0
+
+    def features(self) -> tfds.features.FeaturesDict:
+        """The file's name for messages, its class by name, and the hash of its pixels as RGB."""
+        return tfds.features.FeaturesDict(
+            {
+                "file": tfds.features.Text(),
+                "label": tfds.features.Text(),
+                "sha256": tfds.features.Text(),
+                "image": tfds.features.Image(shape=(None, None, None)),
+            }
+        )
+
+
+class Listing(NamedTuple):
+    """What a source consists of, before any image is read.
+
+    Attributes:
+      files: Class of each file, in the order of the records; a file's name is what messages say.
+      read: The bytes of a PNG or JPEG file.
+      fingerprint: Hex digest of everything that the records depend on.
+      where: Names a file in full.
+    """
+
+    files: Mapping[str, str]
+    read: Callable[[str], bytes]
+    fingerprint: str
+    where: Callable[[str], str]
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordImages:
+    """Labelled images in prepared records: `N` images of `K` classes, decoded when asked for.
+
+    Attributes:
+      records: `N` records.
+      files: `N` names for messages.
+      labels: `[N]` int32 in `0 .. K - 1`.
+      class_names: The `K` classes, sorted.
+      sha256s: `N` hashes of the decoded images.
+      provenance: Where the images came from.
+      size: Height and width that images are read at.
+      channels: 1 or 3.
+    """
+
+    records: Records
+    files: tuple[str, ...]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    sha256s: tuple[str, ...]
+    provenance: Provenance
+    size: int
+    channels: int
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Reads some images: `[n]` positions to `[n, size, size, channels]` uint8."""
+        images = np.empty((len(rows), self.size, self.size, self.channels), np.uint8)
+        for place, record in enumerate(self.records.some(rows)):
+            images[place] = self._decode(record)[0]
+        return images
+
+    def whole(self) -> ImageSet:
+        """Reads all images into memory.
+
+        Raises:
+          InputError: What differs in the files is the same at this size, under two labels.
+        """
+        images = np.empty((len(self), self.size, self.size, self.channels), np.uint8)
+        notes: Counter[str] = Counter()
+
+        def read(rows: range) -> tuple[str, ...]:
+            found = []
+            for row, record in zip(rows, self.records.some(rows), strict=True):
+                images[row], conversions = self._decode(record)
+                found += conversions
+            return tuple(found)
+
+        blocks = _blocks(len(self))
+        with ThreadPoolExecutor(_READERS) as pool:
+            for found in progress(pool.map(read, blocks), "reading images", len(blocks)):
+                notes.update(found)
+        where = self.provenance.source.partition(":")[2]
+        named = [f"{where}: {file}" for file in self.files]
+        names = [self.class_names[label] for label in self.labels]
+        check_one_label(image_fingerprints(images), names, named)
+        counted = (f"{note} ({n} of {len(self)} images)" for note, n in sorted(notes.items()))
+        conversions = (*counted, *self.provenance.conversions)
+        provenance = dataclasses.replace(self.provenance, conversions=conversions)
+        return ImageSet(images, self.labels, self.class_names, provenance)
+
+    def _decode(self, record: Mapping[str, Any]) -> tuple[np.ndarray, tuple[str, ...]]:
+        where = f"{self.provenance.source.partition(':')[2]}: {record['file'].decode()}"
+        picture = reading.decode(record["image"], where, self.channels)
+        return reading.resize(picture.image, self.size), picture.conversions
+
+
+def open_labelled(
+    builder: type[LabelledImages],
+    listing: Listing,
+    *,
+    source: str,
+    size: int,
+    channels: int,
+    data_dir: str | None = None,
+) -> RecordImages:
+    """Prepares a source unless that was done before, and opens its records.
+
+    Args:
+      builder: States version, citation and licence.
+      listing: What the source consists of.
+      source: The source string as given, for the record.
+      size: Height and width that images are to be read at.
+      channels: 1 or 3.
+      data_dir: Where prepared records lie, see `prepared.resolve_data_dir`.
+
+    Returns:
+      The images, in the order of the listing.
+
+    Raises:
+      InputError: A file is no image, or one image stands under two labels.
+    """
+    reading.check_size(size)
+    files = listing.files
+    hashes: dict[str, str] = {}  # of the files that become records
+
+    def digest(file: str) -> str:
+        image = reading.decode(listing.read(file), listing.where(file), channels=3).image
+        return image_fingerprints(np.asarray(image)[None])[0]
+
+    def check() -> None:
+        for file in progress(files, "checking images", len(files)):
+            hashes[file] = digest(file)
+        twice = under_two_labels(list(hashes.values()), list(files.values()))
+        if len(twice) > builder.AMBIGUOUS * len(files):
+            names = [listing.where(file) for file in files]
+            check_one_label(list(hashes.values()), list(files.values()), names)
+        names = list(files)
+        for row in twice:
+            del hashes[names[row]]
+
+    def read() -> Iterator[dict[str, object]]:
+        for file, sha256 in progress(hashes.items(), "preparing images", len(hashes)):
+            image = listing.read(file)
+            yield {"file": file, "label": files[file], "sha256": sha256, "image": image}
+
+    parts = (str(builder.VERSION), listing.fingerprint)
+    records = prepare(
+        lambda folder: builder(records=read, data_dir=folder),
+        name=builder.name,
+        fingerprint=hashlib.sha256("\n".join(parts).encode()).hexdigest(),
+        data_dir=data_dir,
+        check=check,
+    )
+    left_out = len(files) - len(records)
+    notes = (f"{left_out} images that stand under two labels left out",) if left_out else ()
+    rows = (record for block in _blocks(len(records)) for record in records.some(block))
+    index = [tuple(row[key].decode() for key in ("file", "label", "sha256")) for row in rows]
+    names, labels, sha256s = zip(*index, strict=True)
+    class_names = tuple(sorted(set(labels)))
+    number = {name: label for label, name in enumerate(class_names)}
+    lines = sorted(f"{sha256} {label}\n" for sha256, label in zip(sha256s, labels, strict=True))
+    return RecordImages(
+        records=records,
+        files=names,
+        labels=np.asarray([number[label] for label in labels], np.int32),
+        class_names=class_names,
+        sha256s=sha256s,
+        provenance=Provenance(
+            source=source,
+            kind="real",
+            sha256=hashlib.sha256("".join(lines).encode()).hexdigest(),
+            count=len(names),
+            citation=builder.CITATION,
+            licence=builder.LICENCE,
+            conversions=(*notes, reading.resize_note(size)),
+        ),
+        size=size,
+        channels=channels,
+    )
+
+
+def by_class(label_of: Mapping[str, str]) -> dict[str, str]:
+    """Files with their classes, in order of class and name."""
+    return dict(sorted(label_of.items(), key=lambda item: (item[1], item[0])))
+
+
+def _blocks(count: int) -> list[range]:
+    return [range(start, min(start + _BLOCK, count)) for start in range(0, count, _BLOCK)]
