@@ -29,6 +29,9 @@ class Images(Protocol):
     def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Reads some images: `[n]` positions to `[n, H, W, C]` uint8."""
 
+    def keep(self, rows: np.ndarray) -> "Images":
+        """The images at some positions; classes without images are left out."""
+
     def whole(self) -> "ImageSet":
         """Reads all images into memory."""
 
@@ -57,6 +60,17 @@ class ImageSet:
     def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Some of the images, `[n, H, W, C]` uint8."""
         return self.images[np.asarray(rows)]
+
+    def keep(self, rows: np.ndarray) -> "ImageSet":
+        """The images at some positions; classes without images are left out."""
+        used, labels = np.unique(self.labels[rows], return_inverse=True)
+        return dataclasses.replace(
+            self,
+            images=self.images[rows],
+            labels=labels.astype(np.int32),
+            class_names=tuple(self.class_names[label] for label in used),
+            patients=None if self.patients is None else self.patients[rows],
+        )
 
     def whole(self) -> "ImageSet":
         """The set itself, as it is in memory already."""

@@ -69,7 +69,8 @@ class RecordImages:
     """Labelled images in prepared records: `N` images of `K` classes, decoded when asked for.
 
     Attributes:
-      records: `N` records.
+      records: Prepared records, `N` or more.
+      positions: `[N]` int64, the record of each image.
       files: `N` names for messages.
       labels: `[N]` int32 in `0 .. K - 1`.
       class_names: The `K` classes, sorted.
@@ -80,6 +81,7 @@ class RecordImages:
     """
 
     records: Records
+    positions: np.ndarray
     files: tuple[str, ...]
     labels: np.ndarray
     class_names: tuple[str, ...]
@@ -94,7 +96,7 @@ class RecordImages:
     def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Reads some images: `[n]` positions to `[n, size, size, channels]` uint8."""
         images = np.empty((len(rows), self.size, self.size, self.channels), np.uint8)
-        for place, record in enumerate(self.records.some(rows)):
+        for place, record in enumerate(self._some(rows)):
             images[place] = self._decode(record)[0]
         return images
 
@@ -109,7 +111,7 @@ class RecordImages:
 
         def read(rows: range) -> tuple[str, ...]:
             found = []
-            for row, record in zip(rows, self.records.some(rows), strict=True):
+            for row, record in zip(rows, self._some(rows), strict=True):
                 images[row], conversions = self._decode(record)
                 found += conversions
             return tuple(found)
@@ -126,6 +128,22 @@ class RecordImages:
         conversions = (*counted, *self.provenance.conversions)
         provenance = dataclasses.replace(self.provenance, conversions=conversions)
         return ImageSet(images, self.labels, self.class_names, provenance)
+
+    def keep(self, rows: np.ndarray) -> "RecordImages":
+        """The images at some positions, ascending; classes without images are left out."""
+        rows = np.asarray(rows)
+        used, labels = np.unique(self.labels[rows], return_inverse=True)
+        return dataclasses.replace(
+            self,
+            positions=self.positions[rows],
+            files=tuple(self.files[row] for row in rows),
+            labels=labels.astype(np.int32),
+            class_names=tuple(self.class_names[label] for label in used),
+            sha256s=tuple(self.sha256s[row] for row in rows),
+        )
+
+    def _some(self, rows: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
+        return self.records.some(self.positions[np.asarray(rows)])
 
     def _decode(self, record: Mapping[str, Any]) -> tuple[np.ndarray, tuple[str, ...]]:
         where = f"{self.provenance.source.partition(':')[2]}: {record['file'].decode()}"
@@ -200,6 +218,7 @@ def open_labelled(
     lines = sorted(f"{sha256} {label}\n" for sha256, label in zip(sha256s, labels, strict=True))
     return RecordImages(
         records=records,
+        positions=np.arange(len(names)),
         files=names,
         labels=np.asarray([number[label] for label in labels], np.int32),
         class_names=class_names,

@@ -11,7 +11,7 @@ from metabone.nets import convolution
 from metabone.nets.normalisation import normalise_batch
 
 # MAML's published code, and TensorFlow's layer behind it.
-_EPSILON = 1e-3
+EPSILON = 1e-3
 
 
 def max_pool_2x2(images: jax.Array) -> jax.Array:
@@ -76,9 +76,9 @@ class BatchNorm(nn.Module):
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         variance = self.variable("batch_stats", "var", jnp.ones, shape)
         if not use_batch_stats:
-            gain = scale * jax.lax.rsqrt(variance.value + _EPSILON)
+            gain = scale * jax.lax.rsqrt(variance.value + EPSILON)
             return (images - mean.value) * gain + bias
-        outputs, batch_mean, batch_variance = normalise_batch(images, scale, bias, _EPSILON)
+        outputs, batch_mean, batch_variance = normalise_batch(images, scale, bias, EPSILON)
         if not self.is_initializing():
             mean.value, variance.value = batch_mean, batch_variance
         return outputs

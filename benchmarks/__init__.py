@@ -1,0 +1,1 @@
+"""Comparisons with other libraries, which the project itself does not need."""
