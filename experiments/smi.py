@@ -7,24 +7,29 @@ Without flags it does all of that on simulated films, in minutes on two cores.
   python -m experiments.smi
   python -m experiments.smi --target=rsna:DIR --draws=100
   python -m experiments.smi --evaluate=runs/smi/RUN --target=rsna:DIR
+  python -m experiments.smi --meta_learner=runs/meta_dataset/RUN --target=rsna:DIR
 """
 
 import dataclasses
 import hashlib
 import json
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from absl import flags
 
+from experiments.learned import check_unseen, data_of, save_seen
+from experiments.learning import check_networks, describe, split_classes
 from experiments.settings import define_flags, launch, resolve
-from experiments.smi_arms import Arm, arms, describe, maml_of, networks, split_classes
-from experiments.smi_settings import PRESETS, SmiSettings, check, with_trained_settings
-from metabone.datasets.fingerprints import check_disjoint
+from experiments.smi_arms import Arm, arms
+from experiments.smi_settings import PRESETS, SmiSettings, check, with_learners_of
+from metabone.datasets.fingerprints import check_disjoint, image_fingerprints
 from metabone.datasets.images import ImageSet
-from metabone.datasets.source import load_films, load_images, parse_source
+from metabone.datasets.prepared import resolve_data_dir
+from metabone.datasets.source import IMAGE_KINDS, load_films, load_images, parse_source
 from metabone.episodes.store import build_store, check_enough
 from metabone.errors import InputError
 from metabone.evaluation.film_rows import confusions_of, rows_of, votes_on
@@ -48,8 +53,6 @@ from metabone.training.run import Run, open_run
 _NORMS = ("inductive", "transductive")
 # Draws where every draw runs or even trains whole networks for each of several regions.
 _COSTLY = {("meta", "scratch"): 30, ("base", "scratch"): 5}
-_SIZE = 64  # pixels of a region, as the seed's
-META_KINDS = ("folder", "simulated")
 
 define_flags(SmiSettings, PRESETS, default="demo")
 flags.DEFINE_string("runs_dir", "runs", "Folder of all runs.")
@@ -140,7 +143,7 @@ def load_target(config: SmiSettings) -> FilmSet:
     """The films, enough of each class."""
     films = load_films(
         config.target,
-        size=_SIZE,
+        size=config.size,
         merge=parse_merge(config.merge),
         cuts=config.cuts,
         data_dir=flags.FLAGS.data_dir,
@@ -160,8 +163,8 @@ def load_meta(config: SmiSettings) -> ImageSet:
     """The images to meta-train on."""
     return load_images(
         config.meta_source,
-        size=_SIZE,
-        channels=1,
+        size=config.size,
+        channels=config.channels,
         data_dir=flags.FLAGS.data_dir,
         seed=config.seed,
         classes=config.meta_classes,
@@ -172,18 +175,14 @@ def load_meta(config: SmiSettings) -> ImageSet:
 def main() -> None:
     """Runs the experiment that the flags describe."""
     config = resolve(SmiSettings, PRESETS)
-    if config.evaluate:
-        given = [
-            field.name for field in dataclasses.fields(config) if flags.FLAGS[field.name].present
-        ]
-        config = with_trained_settings(config, given)
+    given = [field.name for field in dataclasses.fields(config) if flags.FLAGS[field.name].present]
+    config = with_learners_of(config, given)
     check(config)
-    for network in networks(config, 5):
-        maml_of(config, network)
+    check_networks(config)
     # Files first: what is wrong with them is told before anything is rendered, compiled or written.
     target, meta = parse_source(config.target), parse_source(config.meta_source)
-    if meta.kind not in META_KINDS or meta.text == "simulated:smi":
-        raise InputError(f"--meta_source={meta}: expected folder:PATH or simulated:bones")
+    if meta.kind not in IMAGE_KINDS or meta.text == "simulated:smi":
+        raise InputError(f"--meta_source={meta}: expected labelled images, no hand films")
     films = images = None
     if target.kind == "simulated":
         table = parse_merge(config.merge)
@@ -191,7 +190,7 @@ def main() -> None:
         check_films(config, classes, merge_names(table), range(len(classes)))
     else:
         films = load_target(config)
-    if meta.kind != "simulated":
+    if meta.kind != "simulated" and not learned_from(config):
         images = load_meta(config)
     plain = dataclasses.asdict(config)
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:6]
@@ -200,7 +199,8 @@ def main() -> None:
         if not run.results.complete:
             try:
                 films = films if films is not None else load_target(config)
-                images = images if images is not None else load_meta(config)
+                if images is None and not learned_from(config):
+                    images = load_meta(config)
                 fill(config, run, films, images)
             except InputError:
                 run.discard()
@@ -211,28 +211,41 @@ def main() -> None:
         print(f"result: {run.path / 'result.json'}\nreport: {report}")
 
 
-def fill(config: SmiSettings, run: Run, films: FilmSet, images: ImageSet) -> None:
+def learned_from(config: SmiSettings) -> str:
+    """Folder of the run whose learners are used; empty if they are trained here."""
+    return config.evaluate or config.meta_learner
+
+
+def fill(config: SmiSettings, run: Run, films: FilmSet, images: ImageSet | None) -> None:
     """Trains and measures what the run does not hold yet."""
-    split = split_classes(config, images, len(films.class_names))
-    parts = [(part, images.images[np.isin(images.labels, split[part])]) for part in split]
-    check_disjoint(*parts, ("target", films.regions.reshape(-1, *films.regions.shape[2:])))
-    run.record_data(
-        [
-            {"role": "target", **dataclasses.asdict(films.provenance)},
-            {"role": "meta", **dataclasses.asdict(images.provenance)},
-        ]
-    )
+    regions = films.regions.reshape(-1, *films.regions.shape[2:])
+    if learned_from(config):
+        split, meta = {}, data_of(Path(learned_from(config)))
+        check_unseen(Path(learned_from(config)), image_fingerprints(regions), config.target)
+    else:
+        split = split_classes(images.class_names, len(films.class_names), config.seed)
+        parts = [(part, images.images[np.isin(images.labels, split[part])]) for part in split]
+        check_disjoint(*parts, ("target", regions))
+        seen = np.concatenate([images for part, images in parts if part != "test"])
+        save_seen(run.path, image_fingerprints(seen))
+        meta = [{"role": "meta", **dataclasses.asdict(images.provenance)}]
+        run.results.set(
+            meta_classes={
+                part: [images.class_names[i] for i in rows] for part, rows in split.items()
+            }
+        )
+    run.record_data([{"role": "target", **dataclasses.asdict(films.provenance)}, *meta])
     run.results.set(
         seed=config.seed,
         learners=describe(config),
         class_names=films.class_names,
         region_names=films.region_names,
-        meta_classes={part: [images.class_names[i] for i in rows] for part, rows in split.items()},
     )
+    features_dir = resolve_data_dir(flags.FLAGS.data_dir) / "features"
     # One thread compiles what comes next while this one trains, which leaves a core half idle.
     pool = ThreadPoolExecutor(1)
     try:
-        for pair in arms(config, run, images, split, films):
+        for pair in arms(config, run, images, split, films, features_dir):
             programs = [compile_ahead(config, run, arm, pool) for arm in pair]
             for arm, ahead in zip(pair, programs, strict=True):
                 measure(config, run, arm, ahead, films)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.learned import save_seen
 from metabone.training.checkpoints import Checkpoints, Progress, load_checkpoint
 
 MONTHS = (60, 70, 80, 90, 140, 150, 160, 170)
@@ -233,6 +234,7 @@ def trained(tmp_path, few_images):
         checkpoints.save({"somebody": {"elses": np.zeros(3)}}, Progress(step=1))
     (folder / "config.json").write_text(json.dumps(record))
     (folder / "result.json").write_text(json.dumps({"complete": True}))
+    save_seen(folder, [])
     return folder
 
 

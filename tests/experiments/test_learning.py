@@ -5,8 +5,9 @@ import dataclasses
 import jax
 import pytest
 
-from experiments.smi_arms import backbone_of, maml_of
-from experiments.smi_settings import BACKBONES, PRESETS, SmiSettings
+from experiments.learner_settings import BACKBONES
+from experiments.learning import backbone_of, maml_of
+from experiments.smi_settings import PRESETS, SmiSettings
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
