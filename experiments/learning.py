@@ -1,5 +1,6 @@
 """Networks, and what must be trained to have a learner, as the settings ask."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,9 +12,11 @@ import optax
 
 from experiments.learner_settings import LearnerSettings
 from metabone.datasets.fingerprints import image_fingerprints
+from metabone.datasets.images import Images, ImageSet
 from metabone.episodes.sampling import sample, scale
 from metabone.episodes.splits import split_names
 from metabone.episodes.store import ImageStore, build_store, check_enough
+from metabone.episodes.windows import episode_plan, streamed_batch, streamed_episode
 from metabone.errors import InputError
 from metabone.evaluation.protocol import task_accuracies
 from metabone.learners import roles
@@ -28,7 +31,7 @@ from metabone.training.json_files import read_json
 from metabone.training.loop import train
 from metabone.training.meta import meta_state, meta_step
 from metabone.training.run import Run
-from metabone.training.supervised import supervised_state, supervised_step
+from metabone.training.supervised import batch_plan, supervised_state, supervised_step
 
 
 class Backbone(NamedTuple):
@@ -170,13 +173,13 @@ def published_backbone(config: LearnerSettings) -> Backbone:
 
 
 def pretrained_backbone(
-    config: LearnerSettings, data: tuple[np.ndarray, np.ndarray], classes: int, run: Run
+    config: LearnerSettings, images: Images, classes: int, run: Run
 ) -> Backbone:
     """Trains a backbone to tell the meta-training classes apart, or finds that done.
 
     Args:
       config: of the run.
-      data: see `training_images`.
+      images: of these classes, labels `0 .. classes - 1`; streamed unless they are in memory.
       classes: how many.
       run: keeps checkpoints and metrics.
 
@@ -184,25 +187,41 @@ def pretrained_backbone(
       The backbone at the end of training.
     """
     network, optimizer = _pretraining(config, classes)
-    step = supervised_step(
-        network.apply,
-        optimizer,
-        cross_entropy,
-        scale,
-        batch_size=config.pretrain_batch,
-        augment=flip_half if config.pretrain_flip else None,
-    )
-    state = train(
-        step,
-        _pretraining_start(config, network, optimizer),
-        data,
-        steps=config.pretrain_steps,
-        seed=config.seed,
-        checkpoints=run.checkpoints("pretrain"),
-        metrics=run.metrics,
-        phase="pretrain",
-    ).best_state
+    batch, steps = config.pretrain_batch, config.pretrain_steps
+    with contextlib.ExitStack() as stack:
+        if isinstance(images, ImageSet):
+            data, take = (images.images, images.labels), None
+        else:
+            plan = batch_plan(config.seed, steps, len(images), batch)
+            data, take = stack.enter_context(stream(images, plan)), streamed_batch
+        step = supervised_step(
+            network.apply,
+            optimizer,
+            cross_entropy,
+            scale,
+            batch_size=batch,
+            augment=flip_half if config.pretrain_flip else None,
+            take=take,
+        )
+        state = train(
+            step,
+            _pretraining_start(config, network, optimizer),
+            data,
+            steps=steps,
+            seed=config.seed,
+            checkpoints=run.checkpoints("pretrain"),
+            metrics=run.metrics,
+            phase="pretrain",
+        ).best_state
     return _frozen(config, state)
+
+
+def stream(images: Images, plan: np.ndarray):
+    """Reads images ahead while training goes on; see `metabone.datasets.streaming`."""
+    # Where all is in memory, neither grain nor tfds is needed.
+    from metabone.datasets.streaming import RowStream
+
+    return RowStream(images, plan)
 
 
 def trained_backbone(config: LearnerSettings, trained: Path) -> Backbone:
@@ -212,16 +231,6 @@ def trained_backbone(config: LearnerSettings, trained: Path) -> Backbone:
     network, optimizer = _pretraining(config, classes)
     template = _pretraining_start(config, network, optimizer)
     return _frozen(config, load_checkpoint(trained / "checkpoints/pretrain", template).state)
-
-
-def training_images(
-    images: np.ndarray, labels: np.ndarray, classes: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Images of some classes, and their labels in `0 .. len(classes) - 1`."""
-    rank = np.full(labels.max() + 1, -1, np.int32)
-    rank[list(classes)] = np.arange(len(classes))
-    chosen = rank[labels] >= 0
-    return images[chosen], rank[labels[chosen]]
 
 
 def _pretraining(config, classes):
@@ -260,39 +269,62 @@ def embed_array(backbone: Backbone, root: str | Path, images: np.ndarray) -> np.
 
 def meta_trained(
     config: LearnerSettings,
-    run: Run | None,
+    run: Run,
     phase: str,
     learner: MetaLearner,
     stores: dict[str, ImageStore],
     ways: int,
     steps: int,
+    streamed: Images | None = None,
 ) -> Any:
-    """Meta-trains a learner; its meta-parameters at the best validation."""
-    optimizer = cosine_adam(config.meta_rate, steps, 0.1)
-    state = meta_start(config, learner, stores["train"].images.shape[1:], steps)
+    """Meta-trains a learner; its meta-parameters at the best validation.
+
+    Args:
+      config: of the run.
+      run: keeps checkpoints and metrics.
+      phase: names them.
+      learner: what is trained.
+      stores: `train` and `validation`.
+      ways: classes a task.
+      steps: outer steps.
+      streamed: images of the `train` store, if they are not in it.
+    """
+    sizes = dict(ways=ways, shots=config.meta_shots, queries=config.meta_queries)
 
     def sample_task(store, seed, step, task):
-        sizes = dict(ways=ways, shots=config.meta_shots, queries=config.meta_queries)
         return sample(store, seed, step, task, **sizes)
 
-    accuracies = task_accuracies(learner, sample_task, config.validation_tasks, config.seed)
+    def sample_streamed(window, seed, step, task):
+        return streamed_episode(window, seed, step, task, **sizes)
+
     held_out = jax.device_put(stores["validation"])
+    accuracies = task_accuracies(learner, sample_task, config.validation_tasks, config.seed)
 
     def validate(state):
         return {"accuracy": float(accuracies(state.meta_params, held_out).mean())}
 
-    return train(
-        meta_step(learner, optimizer, sample_task, meta_batch=config.meta_batch, clip=config.clip),
-        state,
-        jax.device_put(stores["train"]),
-        steps=steps,
-        seed=config.seed,
-        validate=validate,
-        validate_every=config.validate_every,
-        checkpoints=run.checkpoints(phase),
-        metrics=run.metrics,
-        phase=phase,
-    ).best_state.meta_params
+    taken = sample_task if streamed is None else sample_streamed
+    optimizer = cosine_adam(config.meta_rate, steps, 0.1)
+    with contextlib.ExitStack() as stack:
+        if streamed is None:
+            data = jax.device_put(stores["train"])
+        else:
+            plan = episode_plan(
+                stores["train"], config.seed, steps, meta_batch=config.meta_batch, **sizes
+            )
+            data = stack.enter_context(stream(streamed, plan))
+        return train(
+            meta_step(learner, optimizer, taken, meta_batch=config.meta_batch, clip=config.clip),
+            meta_start(config, learner, held_out.images.shape[1:], steps),
+            data,
+            steps=steps,
+            seed=config.seed,
+            validate=validate,
+            validate_every=config.validate_every,
+            checkpoints=run.checkpoints(phase),
+            metrics=run.metrics,
+            phase=phase,
+        ).best_state.meta_params
 
 
 def meta_start(
@@ -316,32 +348,17 @@ def trained_meta_params(
     return load_checkpoint(trained / "checkpoints" / phase, template, best=True).state.meta_params
 
 
-def split_stores(
-    values: np.ndarray,
+def store_of(
+    images: Any,
     labels: np.ndarray,
     class_names: Sequence[str],
-    split: dict[str, list[int]],
-    sizes: dict[str, tuple[int, int]],
+    *,
     ways: int,
+    shots: int,
+    queries: int,
     groups: np.ndarray | None = None,
-) -> dict[str, ImageStore]:
-    """A store a split over the same images or features, checked for size.
-
-    Args:
-      values: `[N, ...]`.
-      labels: `[N]`.
-      class_names: of all labels.
-      split: part to its classes.
-      sizes: part to shots and queries that its tasks need.
-      ways: classes a task.
-      groups: `[N]`, or None; see `build_store`.
-
-    Returns:
-      Part to its store.
-    """
-    stores = {}
-    for part, (shots, queries) in sizes.items():
-        store = build_store(values, labels, classes=split[part], groups=groups)
-        check_enough(store, ways, shots, queries, [class_names[label] for label in split[part]])
-        stores[part] = store
-    return stores
+) -> ImageStore:
+    """A store of `[N, ...]` images or features whose classes are enough for such tasks."""
+    store = build_store(images, labels, groups=groups)
+    check_enough(store, ways, shots, queries, class_names)
+    return store

@@ -18,10 +18,9 @@ from experiments.learning import (
     meta_trained,
     pretrained_backbone,
     published_backbone,
-    split_stores,
+    store_of,
     trained_backbone,
     trained_meta_params,
-    training_images,
     whole_network,
 )
 from experiments.smi_settings import SmiSettings
@@ -82,10 +81,18 @@ def arms(
         if trained is not None:
             found = trained_meta_params(config, trained, phase, learner, shape, steps)
             return lambda: found  # read before anything is compiled
-        sizes = (config.meta_shots, config.meta_queries)
-        parts = {"train": sizes, "validation": sizes}
-        names, groups = images.class_names, images.patients
-        stores = split_stores(values, images.labels, names, split, parts, ways, groups)
+        stores = {}
+        for part in ("train", "validation"):
+            rows = np.isin(images.labels, split[part])
+            stores[part] = store_of(
+                values[rows],
+                images.labels[rows],
+                [images.class_names[label] for label in split[part]],
+                ways=ways,
+                shots=config.meta_shots,
+                queries=config.meta_queries,
+                groups=None if images.patients is None else images.patients[rows],
+            )
         return partial(meta_trained, config, run, phase, learner, stores, ways, steps)
 
     whole = whole_network(config, ways)
@@ -129,8 +136,8 @@ def backbone_and_scaling(
     elif trained is not None:
         backbone = trained_backbone(config, trained)
     else:
-        data = training_images(images.images, images.labels, split["train"])
-        backbone = pretrained_backbone(config, data, len(split["train"]), run)
+        own = images.keep(np.flatnonzero(np.isin(images.labels, split["train"])))
+        backbone = pretrained_backbone(config, own, len(split["train"]), run)
     if trained is not None:
         return backbone, load_scaling(trained, backbone.identity)
     seen = np.isin(images.labels, split["train"])

@@ -115,7 +115,11 @@ class CombinedImages:
         return ImageSet(images, self.labels, self.class_names, self.provenance)
 
 
-def combine(parts: Sequence[Images], same: Mapping[str, str] | None = None) -> CombinedImages:
+def combine(
+    parts: Sequence[Images],
+    same: Mapping[str, str] | None = None,
+    taken: Mapping[str, str] | None = None,
+) -> CombinedImages:
     """Merges sources into one list of classes, in which no class and no image occurs twice.
 
     Two classes are the same if they bear the same wnid, or if the table says so; the first source
@@ -124,6 +128,8 @@ def combine(parts: Sequence[Images], same: Mapping[str, str] | None = None) -> C
     Args:
       parts: Sources read at one size and number of channels.
       same: From a class name to the name of the class that it is.
+      taken: Classes that are dropped in any case, such as those that a learner has seen; from the
+        name to where it was.
 
     Returns:
       The images, part after part.
@@ -132,7 +138,8 @@ def combine(parts: Sequence[Images], same: Mapping[str, str] | None = None) -> C
       InputError: An image stands under two labels, or a source has nothing left.
     """
     same = dict(same or {})
-    known: dict[str, tuple[str, str]] = {}  # what a class is, to its name and source
+    # What a class is, to its name and source.
+    known = {same.get(name, name): (name, where) for name, where in (taken or {}).items()}
     kept, dropped = [], []
     for part in parts:
         source, counts = part.provenance.source, np.bincount(part.labels)

@@ -17,6 +17,7 @@ from metabone.datasets.fingerprints import (
     under_two_labels,
 )
 from metabone.datasets.images import ImageSet
+from metabone.datasets.plain_jpeg import decode_plain
 from metabone.datasets.prepared import RecordBuilder, Records, prepare
 from metabone.datasets.progress import progress
 from metabone.provenance import Provenance
@@ -97,7 +98,9 @@ class RecordImages:
         """Reads some images: `[n]` positions to `[n, size, size, channels]` uint8."""
         images = np.empty((len(rows), self.size, self.size, self.channels), np.uint8)
         for place, record in enumerate(self._some(rows)):
-            images[place] = self._decode(record)[0]
+            plain = decode_plain(record["image"], self.channels)
+            known = plain is not None
+            images[place] = reading.resize(plain, self.size) if known else self._decode(record)[0]
         return images
 
     def whole(self) -> ImageSet:

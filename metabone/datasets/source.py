@@ -17,6 +17,11 @@ KINDS = {
     "folder": "folder:PATH, labelled images: a folder or zip with one folder a class",
     "tiny_imagenet": "tiny_imagenet:PATH, the official zip or its folder, at any image size",
     "mini_imagenet": "mini_imagenet:DIR, with train.zip, val.zip, test.zip or some of them",
+    "cifar100": "cifar100:PATH, the official python archive, or cifar100 alone, which downloads it",
+    "omniglot": "omniglot:PATH, one of the official zips, a folder of them, or an npz",
+    "medmnist": "medmnist:FILE.npz, a two-dimensional set with one label an image",
+    "retinamnist": "retinamnist:FILE.npz, the set of MedMNIST with grades of retinopathy",
+    "tfds": "tfds:NAME or tfds:NAME/CONFIG:VERSION, a tfds data set prepared as array_record",
     "simulated": "simulated:smi, hand films, or simulated:bones, labelled images",
 }
 # A module is imported when its source is opened: tfds takes a second that `--help` can do without.
@@ -24,7 +29,13 @@ _OPENERS = {
     "folder": ("folder", "open_images"),
     "tiny_imagenet": ("imagenet", "open_tiny_imagenet"),
     "mini_imagenet": ("imagenet", "open_mini_imagenet"),
+    "cifar100": ("cifar100", "open_cifar100"),
+    "omniglot": ("npz", "open_omniglot"),
+    "medmnist": ("npz", "open_medmnist"),
+    "retinamnist": ("npz", "open_medmnist"),
+    "tfds": ("tfds_source", "open_tfds"),
 }
+_DOWNLOADED = ("cifar100",)  # Their kind alone is a source.
 IMAGE_KINDS = (*_OPENERS, "simulated")
 SIMULATED = ("smi", "bones")
 
@@ -35,7 +46,8 @@ class Source:
 
     Attributes:
       kind: A key of `KINDS`.
-      name: What stands after the colon: a path, or the name of a simulation.
+      name: What stands after the colon: a path, or the name of a simulation or tfds data set;
+        empty where the source is to be downloaded.
       text: The string as given.
     """
 
@@ -56,7 +68,7 @@ def parse_source(text: str) -> Source:
     """Takes a source string apart; looks at no file.
 
     Args:
-      text: `kind:path` or `kind:name`.
+      text: `kind:path` or `kind:name`; or a kind alone that can be downloaded.
 
     Returns:
       Its parts.
@@ -73,7 +85,7 @@ def parse_source(text: str) -> Source:
         guess = difflib.get_close_matches(kind.lower(), KINDS, n=1)
         hint = f"did you mean '{guess[0]}'? " if guess else ""
         raise InputError(f"unknown source '{text}': {hint}Known are {'; '.join(KINDS.values())}")
-    if not name:
+    if not name and text.strip() not in _DOWNLOADED:
         raise InputError(f"source '{text}' stops short; write {KINDS[kind]}")
     if kind == "simulated" and name not in SIMULATED:
         guess = difflib.get_close_matches(name.lower(), SIMULATED, n=1)
@@ -165,9 +177,8 @@ def open_images(
     if source.kind in _OPENERS:
         module, function = _OPENERS[source.kind]
         opener = getattr(importlib.import_module(f"metabone.datasets.{module}"), function)
-        return opener(
-            source.path, source=source.text, size=size, channels=channels, data_dir=data_dir
-        )
+        place = source.name if source.kind == "tfds" else source.path if source.name else None
+        return opener(place, source=source.text, size=size, channels=channels, data_dir=data_dir)
     if source.text == "simulated:bones":
         from metabone.datasets import simulated
 

@@ -3,7 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from metabone.evaluation.published import MIN_KANG_2018, Reference
+from metabone.evaluation.published import (
+    MIN_KANG_2018,
+    MIN_KANG_2018_META_DATA,
+    Reference,
+)
 
 Row = Mapping[str, Any]
 Result = Mapping[str, Any]
@@ -35,7 +39,15 @@ _PRESENTATIONS = {
         ),
         noun="films",
         reference=MIN_KANG_2018,
-    )
+    ),
+    "meta_dataset": Presentation(
+        title="Unseen classes from a few images each",
+        question=(
+            "After meta-training on many classes, how well are classes that were never seen "
+            "learned from a few images each, against transfer learning and training from scratch?"
+        ),
+        reference=MIN_KANG_2018_META_DATA,
+    ),
 }
 
 

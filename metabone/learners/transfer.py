@@ -31,7 +31,7 @@ def fine_tune(
     network: Network,
     optimizer: optax.GradientTransformation,
     *,
-    steps: int = 100,
+    steps: int | jax.Array = 100,
     roles: roles_lib.Roles = roles_lib.head_only,
     norm: Norm = "inductive",
     loss: Loss = cross_entropy,
@@ -42,7 +42,7 @@ def fine_tune(
       network: parameters under `head` are drawn anew for each task; `nets.frozen.on_frozen` makes
         one whose frozen part normalises by its stored statistics.
       optimizer: any of optax's; it is not differentiated.
-      steps: full-batch steps on the support set.
+      steps: full-batch steps on the support set; an int32 scalar may be traced.
       roles: what adapts (`both` or `inner`); by default the head on a frozen backbone, the seed's
         base learning with a pre-trained model.
       norm: see `base.query_logits`.
@@ -72,7 +72,7 @@ def scratch(
     network: Network,
     optimizer: optax.GradientTransformation,
     *,
-    steps: int = 100,
+    steps: int | jax.Array = 100,
     norm: Norm = "inductive",
     loss: Loss = cross_entropy,
 ) -> MetaLearner:
@@ -81,7 +81,7 @@ def scratch(
     Args:
       network: see `nets.network.Network`.
       optimizer: any of optax's.
-      steps: full-batch steps on the support set.
+      steps: full-batch steps on the support set; an int32 scalar may be traced.
       norm: see `base.query_logits`.
       loss: `(outputs, labels) -> scalar`.
 
@@ -110,7 +110,7 @@ def _fit(
     optimizer: optax.GradientTransformation,
     start: Adapted,
     support: Examples,
-    steps: int,
+    steps: int | jax.Array,
     roles: roles_lib.Roles,
     loss: Loss,
 ) -> Adapted:
@@ -121,17 +121,18 @@ def _fit(
     def support_loss(leaves):
         return loss(seen.outputs(roles_lib.put(start.weights, mask, leaves)), support.labels)
 
-    def step(carry, _):
+    def step(_, carry):
         leaves, state = carry
         updates, state = optimizer.update(jax.grad(support_loss)(leaves), state, leaves)
-        return (optax.apply_updates(leaves, updates), state), None
+        return optax.apply_updates(leaves, updates), state
 
     leaves = roles_lib.take(start.weights, mask)
-    (leaves, _), _ = jax.lax.scan(step, (leaves, optimizer.init(leaves)), None, length=steps)
+    # A loop whose length may be an argument: a search over steps then compiles once.
+    leaves, _ = jax.lax.fori_loop(0, steps, step, (leaves, optimizer.init(leaves)))
     weights = roles_lib.put(start.weights, mask, leaves)
     return Adapted(weights, seen.stats(weights))
 
 
-def _check_steps(steps: int) -> None:
-    if steps < 0:
+def _check_steps(steps: int | jax.Array) -> None:
+    if isinstance(steps, int) and steps < 0:
         raise InputError(f"steps (={steps}): expected at least 0")

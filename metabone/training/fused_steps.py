@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from metabone.training.feed import Feed
 from metabone.training.leaves import is_key
 
 Step = Callable[[Any, Any, jax.Array, jax.Array], tuple[Any, dict[str, jax.Array]]]
@@ -23,7 +24,7 @@ class Window:
       metrics: `[count]` NumPy arrays by name, one value a step that was taken.
       count: how many steps were taken.
       finite: whether all metrics and all of the state are finite.
-      seconds: how long it took, the transfer of the metrics included.
+      seconds: how long it took, waiting for a feed and the transfer of the metrics included.
     """
 
     state: Any
@@ -44,7 +45,7 @@ class FusedSteps:
       step: `(state, data, seed, index) -> (state, metrics)`, pure.
       state: a pytree of arrays like every state to come.
       data: a pytree of device arrays. An argument, not a constant: XLA would copy it into the
-        program.
+        program. Or a `Feed`, which gives each run its own.
       seed: integer scalar or typed key, as an array.
       longest: the most steps that `run` is asked for at once.
 
@@ -58,7 +59,8 @@ class FusedSteps:
     def __init__(self, step: Step, state: Any, data: Any, seed: jax.Array, longest: int):
         self._data, self._seed = data, seed
         began = time.perf_counter()
-        _, metrics = jax.eval_shape(step, state, data, seed, jnp.int32(0))
+        like = data.shapes if isinstance(data, Feed) else data
+        _, metrics = jax.eval_shape(step, state, like, seed, jnp.int32(0))
         for name, metric in metrics.items():
             if metric.shape:
                 raise ValueError(f"metric '{name}' must be a scalar, but has shape {metric.shape}")
@@ -84,7 +86,7 @@ class FusedSteps:
         # Over several devices the state must come out where it goes in next.
         shardings = (jax.tree.map(lambda leaf: leaf.sharding, state), None, None, None)
         jitted = jax.jit(run, donate_argnums=0, out_shardings=shardings if sharded else None)
-        lowered = jitted.lower(state, data, seed, jnp.int32(0), jnp.int32(longest))
+        lowered = jitted.lower(state, like, seed, jnp.int32(0), jnp.int32(longest))
         self._compiled = lowered.compile()
         self.compile_seconds = time.perf_counter() - began
 
@@ -100,8 +102,11 @@ class FusedSteps:
           The state after them and their metrics.
         """
         began = time.perf_counter()
+        data = self._data
+        if isinstance(data, Feed):
+            data = data.window(start, count)
         start, count = np.int32(start), np.int32(count)
-        state, rows, done, finite = self._compiled(state, self._data, self._seed, start, count)
+        state, rows, done, finite = self._compiled(state, data, self._seed, start, count)
         rows, done, finite = jax.device_get((rows, done, finite))
         metrics = {name: np.array(row[:done]) for name, row in rows.items()}
         return Window(state, metrics, int(done), bool(finite), time.perf_counter() - began)

@@ -16,6 +16,7 @@ import numpy as np
 
 from metabone.errors import InputError
 from metabone.training.checkpoints import Checkpoints, Progress
+from metabone.training.feed import Feed
 from metabone.training.fused_steps import FusedSteps, Step, Window, first_not_finite, owned
 from metabone.training.progress import ProgressLine, duration
 from metabone.training.writers import MetricsWriter
@@ -83,7 +84,8 @@ def train(
       step: `(state, data, seed, index) -> (state, metrics)`, pure; `index` is an int32 scalar from
         0, `metrics` a dict of scalars. The tree, shapes and dtypes of the state never change.
       state: the initial state, any pytree of arrays. It is copied, so the caller's stays valid.
-      data: any pytree of arrays, given to each step.
+      data: any pytree of arrays, given to each step; or a `Feed`, whose windows bound how many
+        steps are taken between two fetches. The caller closes it.
       steps: how many steps in all.
       seed: an integer in 0 .. 2**32 - 1, given to the step as a uint32 scalar, or a typed key.
       window: the most steps between two fetches; the actual number makes windows of about two
@@ -109,7 +111,10 @@ def train(
     _check(steps, window, validate_every, best_mode)
     seed = _seed_array(seed)
     state = owned(state)
-    data = jax.tree.map(jnp.asarray, data)
+    if isinstance(data, Feed):
+        window = min(window, data.longest)
+    else:
+        data = jax.tree.map(jnp.asarray, data)
     at = Progress(step=0)
     best_state = None
     if checkpoints is not None and (saved := checkpoints.restore(state)) is not None:

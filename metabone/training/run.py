@@ -235,6 +235,8 @@ def _checked_name(what: str, name: str) -> str:
 
 
 def _by_role(entries: list[Any]) -> dict[str, Any]:
-    return {
-        str(e.get("role", i)) if isinstance(e, dict) else str(i): e for i, e in enumerate(entries)
-    }
+    found: dict[str, Any] = {}
+    for index, entry in enumerate(entries):
+        role = str(entry.get("role", index)) if isinstance(entry, dict) else str(index)
+        found[f"{role} {index}" if role in found else role] = entry
+    return found

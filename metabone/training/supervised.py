@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from metabone.errors import InputError
@@ -63,14 +64,12 @@ def epoch_batch(seed: jax.Array | int, index: jax.Array | int, count: int, size:
     Raises:
       InputError: if `size` is not within `1 .. count`.
     """
-    if not 1 <= size <= count:
-        raise InputError(f"batch size (={size}) must lie between 1 and the {count} images given")
-    key = jax.random.fold_in(base_key(seed), _ORDER)
+    _check_batch(count, size)
     first = jnp.asarray(index, jnp.int32) * jnp.int32(size)
     epoch, offset = first // jnp.int32(count), first % jnp.int32(count)
 
     def order(epoch):
-        return jax.random.permutation(jax.random.fold_in(key, epoch), count).astype(jnp.int32)
+        return _epoch_order(seed, epoch, count)
 
     here = order(epoch)
     if count % size == 0:
@@ -78,6 +77,40 @@ def epoch_batch(seed: jax.Array | int, index: jax.Array | int, count: int, size:
     crosses = offset > jnp.int32(count - size)
     following = jax.lax.cond(crosses, lambda: order(epoch + jnp.int32(1)), lambda: here)
     return jax.lax.dynamic_slice(jnp.concatenate([here, following[:size]]), (offset,), (size,))
+
+
+def batch_plan(seed: jax.Array | int, steps: int, count: int, size: int) -> np.ndarray:
+    """Which examples each step takes: `epoch_batch` of all steps, with one shuffle an epoch.
+
+    Args:
+      seed: as `train` is given it: an integer in 0 .. 2**32 - 1, an integer scalar or a typed key.
+      steps: steps from 0.
+      count: how many examples there are.
+      size: how many a step takes.
+
+    Returns:
+      `[steps, size]` int32 positions in `0 .. count - 1`.
+
+    Raises:
+      InputError: if `size` is not within `1 .. count`.
+    """
+    _check_batch(count, size)
+    seed = seed if hasattr(seed, "dtype") else np.uint32(seed)
+    order = jax.jit(lambda seed, epoch: _epoch_order(seed, epoch, count))
+    plan = np.empty(-(-steps * size // count) * count, np.int32)
+    for epoch, here in enumerate(plan.reshape(-1, count)):
+        here[:] = order(seed, np.int32(epoch))
+    return plan[: steps * size].reshape(steps, size)
+
+
+def _check_batch(count: int, size: int) -> None:
+    if not 1 <= size <= count:
+        raise InputError(f"batch size (={size}) must lie between 1 and the {count} images given")
+
+
+def _epoch_order(seed: jax.Array | int, epoch: jax.Array, count: int) -> jax.Array:
+    key = jax.random.fold_in(jax.random.fold_in(base_key(seed), _ORDER), epoch)
+    return jax.random.permutation(key, count).astype(jnp.int32)
 
 
 def supervised_step(
@@ -90,14 +123,15 @@ def supervised_step(
     augment: Callable[[jax.Array, jax.Array], jax.Array] | None = None,
     norm_momentum: float = 0.9,
     clip: float | None = None,
+    take: Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, jax.Array]] | None = None,
 ) -> Callable[
-    [SupervisedState, tuple[jax.Array, jax.Array], jax.Array, jax.Array],
+    [SupervisedState, Any, jax.Array, jax.Array],
     tuple[SupervisedState, dict[str, jax.Array]],
 ]:
     """Builds the step that trains a network on shuffled minibatches.
 
     Its `data` is `(images, labels)`: `[N, H, W, C]` uint8 (or whatever `prepare` takes) and `[N]`
-    int32.
+    int32; or what `take` takes.
 
     Args:
       apply: `(params, norm_stats, images, use_batch_stats) -> (logits [n, classes], batch_stats)`;
@@ -109,15 +143,21 @@ def supervised_step(
       augment: `(key, prepared images [n, H, W, C]) -> images`; None for none.
       norm_momentum: what the running statistics keep of themselves at each step.
       clip: largest global norm of the gradient; None for no clipping.
+      take: `(data, seed, index) -> (images [n, H, W, C], labels [n])`, the step's minibatch, such
+        as `windows.streamed_batch`; None for `epoch_batch` of data that are all there.
 
     Returns:
       A step for `train` with metrics `loss`, `accuracy` (of this batch) and `gradient_norm`.
     """
 
-    def step(state, data, seed, index):
+    def from_all(data, seed, index):
         images, labels = data
         batch = epoch_batch(seed, index, labels.shape[0], batch_size)
-        images, labels = prepare(images[batch]), labels[batch]
+        return images[batch], labels[batch]
+
+    def step(state, data, seed, index):
+        images, labels = (take or from_all)(data, seed, index)
+        images = prepare(images)
         if augment is not None:
             key = jax.random.fold_in(base_key(seed), _AUGMENTATION)
             images = augment(jax.random.fold_in(key, index), images)

@@ -11,7 +11,7 @@ def test_a_source_string_is_taken_apart():
     assert "~" not in str(parse_source("folder:~/x").path)
 
 
-@pytest.mark.parametrize("text", ["", "films", "rnsa:films", "/data/films", "tfds:x", ":x"])
+@pytest.mark.parametrize("text", ["", "films", "rnsa:films", "/data/films", "tdfs:x", ":x"])
 def test_an_unknown_kind_lists_the_known_ones(text, one_line):
     with pytest.raises(InputError, match="unknown source") as caught:
         parse_source(text)
@@ -25,11 +25,17 @@ def test_a_slip_of_the_pen_is_guessed():
         parse_source("simulated:bone")
 
 
-@pytest.mark.parametrize("text", ["rsna", "rsna:", "folder", "simulated", "simulated:"])
+@pytest.mark.parametrize(
+    "text", ["rsna", "rsna:", "folder", "simulated", "simulated:", "cifar100:", "tfds"]
+)
 def test_a_source_without_a_name_says_what_to_write(text, one_line):
     with pytest.raises(InputError, match="stops short") as caught:
         parse_source(text)
     one_line(caught, f"'{text}'", KINDS[text.strip(":")])
+
+
+def test_a_source_that_is_downloaded_needs_no_name():
+    assert (parse_source("cifar100").kind, parse_source(" cifar100 ").name) == ("cifar100", "")
 
 
 def test_films_and_images_are_not_mixed_up(tmp_path):

@@ -1,0 +1,168 @@
+"""How well unseen classes are learned from a few images each, after Min and Kang (2018), Table 2.
+
+Merges sources of labelled images into one list of classes, meta-trains on most of them, and tests
+on tasks of classes that were never seen: meta-learning against transfer learning and training from
+scratch, with and without a pre-trained backbone. Without flags it does so on simulated images, in
+minutes on two cores.
+
+  python -m experiments.meta_dataset
+  python -m experiments.meta_dataset --preset=cpu --meta_sources=tiny_imagenet:ZIP,mini_imagenet:DIR
+  python -m experiments.meta_dataset --evaluate=runs/meta_dataset/RUN --target=omniglot:FILE.npz
+"""
+
+import dataclasses
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from experiments.learned import check_unseen, data_of, save_seen
+from experiments.learning import check_networks, describe, split_classes
+from experiments.meta_dataset_arms import Data, arms, fill_arm, seen_fingerprints
+from experiments.meta_dataset_settings import PRESETS, MetaDatasetSettings, check, with_learners_of
+from experiments.settings import define_flags, launch, resolve
+from metabone.datasets.combined import CombinedImages, combine, read_same_classes
+from metabone.datasets.fingerprints import image_fingerprints
+from metabone.datasets.prepared import resolve_data_dir
+from metabone.datasets.source import open_images, parse_source
+from metabone.datasets.streaming import choose
+from metabone.errors import InputError
+from metabone.evaluation.report import write_report
+from metabone.evaluation.tables import all_tables, to_text
+from metabone.training.json_files import read_json
+from metabone.training.run import Run, open_run
+
+define_flags(MetaDatasetSettings, PRESETS, default="demo")
+flags.DEFINE_string("runs_dir", "runs", "Folder of all runs.")
+flags.DEFINE_string("run", "", "Name of the run; by default the preset and a hash of the settings.")
+flags.DEFINE_string(
+    "data_dir", None, "Where prepared data are kept [$METABONE_DATA_DIR or ~/.cache/metabone]."
+)
+
+
+def main() -> None:
+    """Runs the experiment that the flags describe."""
+    config = resolve(MetaDatasetSettings, PRESETS)
+    given = [field.name for field in dataclasses.fields(config) if flags.FLAGS[field.name].present]
+    config = with_learners_of(config, given)
+    check(config)
+    check_networks(config)
+    # Files first: what is wrong with them is told before anything is compiled or written.
+    for source in config.meta_sources:
+        parse_source(source)
+    combined = load_sources(config)
+    config, notes = with_possible_shots(config, combined, "shots" in given)
+    plain = dataclasses.asdict(config)
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:6]
+    name = flags.FLAGS.run or f"{flags.FLAGS.preset}-{digest}"
+    with open_run(flags.FLAGS.runs_dir, "meta_dataset", name, plain, seed=config.seed) as run:
+        if not run.results.complete:
+            try:
+                fill(config, run, combined, notes)
+            except InputError:
+                run.discard()
+                raise
+        report = write_report(run.path)
+        for table in all_tables(read_json(run.path / "result.json")):
+            print(to_text(table), "\n")
+        print(f"result: {run.path / 'result.json'}\nreport: {report}")
+
+
+def load_sources(config: MetaDatasetSettings) -> CombinedImages:
+    """The sources as one list of classes; to evaluate, the target without classes seen before."""
+    parts = [
+        open_images(
+            source,
+            size=config.size,
+            channels=config.channels,
+            data_dir=flags.FLAGS.data_dir,
+            seed=config.seed,
+            classes=config.meta_classes,
+            images_per_class=config.meta_images,
+        )
+        for source in config.meta_sources
+    ]
+    same = read_same_classes(Path(config.same_classes)) if config.same_classes else {}
+    if not config.evaluate:
+        return combine(parts, same)
+    return combine(parts, same, taken=classes_seen(Path(config.evaluate)))
+
+
+def classes_seen(run: Path) -> dict[str, str]:
+    """Classes that a run trained or chose its learners on, and where they were."""
+    split = read_json(run / "result.json")["meta_classes"]
+    return {name: str(run) for part in ("train", "validation") for name in split.get(part, [])}
+
+
+def with_possible_shots(
+    config: MetaDatasetSettings, images: CombinedImages, asked: bool
+) -> tuple[MetaDatasetSettings, list[str]]:
+    """Leaves out columns that a target cannot fill, unless they were asked for.
+
+    Args:
+      config: of this command line.
+      images: the sources.
+      asked: whether `--shots` was given.
+
+    Returns:
+      The settings, and a note on each column left out.
+    """
+    fewest = min(np.bincount(images.labels).tolist())
+    possible = tuple(shots for shots in config.shots if shots + config.queries <= fewest)
+    if not config.evaluate or asked or not possible or possible == config.shots:
+        return config, []
+    left_out = ", ".join(str(shots) for shots in config.shots if shots not in possible)
+    note = (
+        f"{left_out} shots left out: with {config.queries} queries they need more images than the "
+        f"{fewest} of some class."
+    )
+    return dataclasses.replace(config, shots=possible), [note]
+
+
+def fill(config: MetaDatasetSettings, run: Run, images: CombinedImages, notes: list[str]) -> None:
+    """Trains and measures what the run does not hold yet."""
+    if config.evaluate:
+        trained = Path(config.evaluate)
+        data = Data(None, None, images.whole())
+        check_unseen(trained, image_fingerprints(data.test.images), config.target)
+        split = read_json(trained / "result.json")["meta_classes"]
+        parts = {part: split[part] for part in ("train", "validation")}
+        parts["test"] = list(images.class_names)
+        record = data_of(trained)
+    else:
+        data = split_images(config, images)
+        parts = {part: list(own.class_names) for part, own in data._asdict().items()}
+        seen = (*seen_fingerprints(data.train), *seen_fingerprints(data.validation))
+        save_seen(run.path, seen)
+        record = []
+    role = "target" if config.evaluate else "meta"
+    sources = [{"role": role, **dataclasses.asdict(each)} for each in images.provenances]
+    run.record_data([*sources, *record])
+    run.results.set(
+        seed=config.seed,
+        learners=" ".join([describe(config), *notes]),
+        meta_classes=parts,
+        dropped_classes=[each._asdict() for each in images.dropped],
+    )
+    features_dir = resolve_data_dir(flags.FLAGS.data_dir) / "features"
+    for arm in arms(config, run, data, features_dir):
+        fill_arm(config, run, arm)
+    run.results.finish()
+
+
+def split_images(config: MetaDatasetSettings, images: CombinedImages) -> Data:
+    """Parts of disjoint classes; what is held out is small and always in memory."""
+    sizes = (config.validation_classes, config.test_classes)
+    split = split_classes(images.class_names, config.ways, config.seed, *sizes)
+    own = {part: images.keep(np.flatnonzero(np.isin(images.labels, split[part]))) for part in split}
+    choice = choose(len(own["train"]), config.size, config.channels, int(config.memory_gib * 2**30))
+    print(f"meta-training: {choice.reason}", file=sys.stderr)
+    train = own["train"] if choice.stream else own["train"].whole()
+    return Data(train, own["validation"].whole(), own["test"].whole())
+
+
+if __name__ == "__main__":
+    launch(main)

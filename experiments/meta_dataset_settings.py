@@ -1,0 +1,153 @@
+"""What a meta-dataset run depends on, and its presets."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from experiments.learner_settings import (
+    LearnerSettings,
+    check_learner,
+    check_least,
+    check_shots,
+    with_trained_settings,
+)
+from experiments.settings import setting
+from metabone.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class MetaDatasetSettings(LearnerSettings):
+    """What the figures of a run depend on."""
+
+    meta_sources: tuple[str, ...] = setting(
+        ("simulated:bones",), "Sources of labelled images, merged into one list of classes."
+    )
+    same_classes: str = setting(
+        "", "CSV of class names of different sources that mean the same, two a line."
+    )
+    evaluate: str = setting("", "Folder of a finished run: test its learners on --target.")
+    target: str = setting("", "With --evaluate: the source whose classes are learned.")
+    validation_classes: int = setting(0, "Classes to choose settings on; 0 for a tenth.")
+    test_classes: int = setting(0, "Classes never trained on; 0 for a tenth.")
+    ways: int = setting(5, "Classes a task.")
+    shots: tuple[int, ...] = setting((5, 10, 20), "Support images a class, one table column each.")
+    queries: int = setting(15, "Query images a class.")
+    tasks: int = setting(600, "Tasks of unseen classes that a figure is the mean of.")
+    # Simulated sources.
+    meta_classes: int = setting(300, "Classes of a simulated source.")
+    meta_images: int = setting(40, "Images a class of a simulated source.")
+    # Base learning: every combination is tried on the validation classes.
+    search_tasks: int = setting(100, "Tasks that each choice for base learning is tried on.")
+    search_rates: tuple[float, ...] = setting((3e-4, 1e-3, 3e-3), "Adam's rates to choose from.")
+    search_steps: tuple[int, ...] = setting(
+        (25, 50, 100, 200), "Full-batch steps (epochs) to choose from."
+    )
+    search_decays: tuple[float, ...] = setting((1e-4, 1e-1), "Weight decays to choose from.")
+    memory_gib: float = setting(
+        4.0, "Largest meta-training set that is kept in memory; a larger one is streamed."
+    )
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "demo": dict(
+        size=32,
+        channels=1,
+        filters=16,
+        backbone="conv4",
+        backbone_width=0.25,
+        hidden=(256,),
+        meta_images=40,
+        meta_classes=120,
+        meta_steps=500,
+        head_steps=800,
+        meta_shots=8,
+        meta_queries=8,
+        adapts="head",
+        inner_rate=0.1,
+        meta_rate=3e-3,
+        learn_rates=True,
+        validation_tasks=50,
+        pretrain_steps=400,
+        pretrain_rate=3e-3,
+        tasks=200,
+        search_tasks=10,
+        search_rates=(1e-3, 3e-3),
+        search_steps=(20, 40),
+        search_decays=(1e-2,),
+    ),
+    "cpu": dict(
+        size=32,
+        filters=32,
+        backbone="conv4",
+        meta_steps=5000,
+        head_steps=5000,
+        meta_shots=10,
+        meta_queries=10,
+        adapts="head",
+        inner_rate=0.1,
+        learn_rates=True,
+        pretrain_steps=8000,
+        pretrain_decay=0.05,
+        pretrain_flip=True,
+        search_tasks=20,
+        search_rates=(1e-3, 3e-3),
+        search_steps=(20, 60),
+        search_decays=(1e-2,),
+    ),
+    "paper": {},
+}
+
+# What may differ between a run and the evaluation of its learners on another source.
+_ASKED_NOW = ("evaluate", "target", "shots", "queries", "tasks", "same_classes")
+
+
+def check(config: MetaDatasetSettings) -> None:
+    """Raises `InputError` for settings that cannot be, before anything is read or compiled."""
+    check_learner(config)
+    least = {"queries": 1, "tasks": 5, "search_tasks": 2, "ways": 2, "meta_images": 1}
+    check_least(config, least | {"validation_classes": 0, "test_classes": 0})
+    check_shots(config.shots)
+    for name, above in (("search_rates", True), ("search_steps", True), ("search_decays", False)):
+        values = getattr(config, name)
+        if not values or any(value < 0 or (above and value == 0) for value in values):
+            given = ",".join(map(str, values))
+            expected = "numbers above 0" if above else "numbers of at least 0"
+            raise InputError(f"--{name}={given}: expected {expected}")
+    if not config.memory_gib >= 0:
+        raise InputError(f"--memory_gib={config.memory_gib}: expected at least 0")
+    if bool(config.evaluate) != bool(config.target):
+        raise InputError("--evaluate=RUN and --target=SOURCE: each needs the other")
+
+
+def with_learners_of(config: MetaDatasetSettings, given: Sequence[str]) -> MetaDatasetSettings:
+    """The settings of the run that `--evaluate` names, if any.
+
+    Args:
+      config: of this command line.
+      given: which settings its flags name.
+
+    Returns:
+      The settings; each number, network and seed of what was trained is that of the run.
+
+    Raises:
+      InputError: no finished run, damaged checkpoints, or a flag of what was trained.
+    """
+    if not config.evaluate:
+        return config
+    found = with_trained_settings(
+        config,
+        given,
+        flag="evaluate",
+        run=config.evaluate,
+        experiments=["meta_dataset"],
+        asked_now=_ASKED_NOW,
+    )
+    return dataclasses.replace(found, meta_sources=(config.target,))
+
+
+def candidates(config: MetaDatasetSettings) -> list[dict[str, float | int]]:
+    """Every choice that base learning is offered."""
+    names = ("rate", "steps", "decay")
+    lists = (config.search_rates, config.search_steps, config.search_decays)
+    return [dict(zip(names, choice, strict=True)) for choice in itertools.product(*lists)]

@@ -1,0 +1,178 @@
+"""A learner on many tasks of unseen classes: each task's accuracy, one compiled program for all."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from metabone.episodes.sampling import task_key
+from metabone.episodes.types import Episode
+from metabone.evaluation.metrics import mean_interval
+from metabone.learners.base import MetaLearner
+
+_LEARNER = 2  # folded into a task's key; the sampler uses 0 and 1
+
+Options = Mapping[str, float | int]
+Measure = Callable[[Options, Any, Any, Any, Any], jax.Array]
+
+
+def task_measure(
+    learner_of: Callable[[Any], MetaLearner],
+    predictions: Sequence[Callable[[Any, jax.Array], jax.Array]],
+    sample: Callable[[Any, Any, Any, Any], Episode],
+) -> Measure:
+    """Builds the accuracy of a learner on one task.
+
+    Args:
+      learner_of: from options to the learner; options are traced, so that one program serves all
+        their values.
+      predictions: `(adapted, images) -> logits`, such as `predict` under each norm mode; all
+        answer from the same adaptation, and one that is given twice is asked once.
+      sample: `(data, seed, step, task) -> Episode`.
+
+    Returns:
+      `(options, meta_params, data, seed, index) -> [P]` float32, compiled; task `index` of a seed
+      is the same for every learner.
+    """
+
+    def measure(options, meta_params, data, seed, index):
+        learner = learner_of(options)
+        episode = sample(data, seed, index, 0)
+        key = jax.random.fold_in(task_key(seed, index, 0), _LEARNER)
+        adapted = learner.adapt(meta_params, episode.support, key)
+        right = {
+            predict: jnp.mean(
+                predict(adapted, episode.query.images).argmax(-1) == episode.query.labels
+            )
+            for predict in dict.fromkeys(predictions)
+        }
+        return jnp.stack([right[predict] for predict in predictions])
+
+    return jax.jit(measure)
+
+
+def measure_tasks(
+    measure: Measure,
+    options: Options,
+    meta_params: Any,
+    data: Any,
+    *,
+    seed: int,
+    tasks: int,
+    workers: int = 2,
+    done: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Measures a learner on tasks `0 .. tasks - 1` of a seed.
+
+    Args:
+      measure: from `task_measure`.
+      options: of the learner.
+      meta_params: of the learner.
+      data: on the device.
+      seed: of the tasks.
+      tasks: how many, at least 1.
+      workers: tasks under way at once: one program rarely keeps a CPU's cores busy by itself. The
+        results do not depend on it.
+      done: called with the number of tasks done, after each.
+
+    Returns:
+      `[tasks, P]` float64.
+    """
+
+    def one(index: int) -> np.ndarray:
+        return np.asarray(measure(options, meta_params, data, np.uint32(seed), np.int32(index)))
+
+    found = []
+    with ThreadPoolExecutor(workers) as pool:
+        # The first alone: it compiles what all others run.
+        for accuracy in itertools.chain([one(0)], pool.map(one, range(1, tasks))):
+            found.append(accuracy)
+            if done is not None:
+                done(len(found))
+    return np.stack(found).astype(np.float64)
+
+
+class Candidate(NamedTuple):
+    """What a search found about one choice of options.
+
+    Attributes:
+      options: the choice.
+      mean: accuracy, the mean over tasks.
+      ci95: half width of its interval.
+      n: tasks.
+    """
+
+    options: dict[str, float | int]
+    mean: float
+    ci95: float
+    n: int
+
+
+def search(
+    measure: Measure,
+    candidates: Sequence[Options],
+    meta_params: Any,
+    data: Any,
+    *,
+    seed: int,
+    tasks: int,
+    done: Callable[[int], None] | None = None,
+) -> list[Candidate]:
+    """Measures each choice of options on the same tasks, of classes kept for choosing.
+
+    Args:
+      measure: from `task_measure`; its first prediction decides.
+      candidates: the choices.
+      meta_params: of the learner.
+      data: on the device.
+      seed: of the tasks.
+      tasks: how many, at least 2.
+      done: called after each candidate with the number done.
+
+    Returns:
+      One entry a choice, best first; equals keep the order given.
+    """
+    found = []
+    for options in candidates:
+        accuracies = measure_tasks(measure, options, meta_params, data, seed=seed, tasks=tasks)[
+            :, 0
+        ]
+        estimate = mean_interval(accuracies)
+        found.append(Candidate(dict(options), estimate.mean, estimate.ci95, tasks))
+        if done is not None:
+            done(len(found))
+    return sorted(found, key=lambda candidate: -candidate.mean)
+
+
+def task_rows(accuracies: np.ndarray, norms: Sequence[str], **labels: Any) -> list[dict[str, Any]]:
+    """Rows of `result.json`: mean over tasks with a 95% interval, one a norm mode.
+
+    Args:
+      accuracies: `[tasks, P]`, at least two tasks.
+      norms: what each of the P predictions is called.
+      **labels: fields that every row gets, such as learning, model, shots and paper.
+
+    Returns:
+      P rows; `mean_of_first_5` counts as Min and Kang (2018) do, five repeats of 75 images.
+    """
+    rows = []
+    for index, norm in enumerate(norms):
+        estimate = mean_interval(accuracies[:, index])
+        rows.append(
+            {
+                **labels,
+                "norm": norm,
+                "metric": "accuracy",
+                "mean": estimate.mean,
+                "ci95": estimate.ci95,
+                "std": estimate.std,
+                "n": estimate.n,
+                "unit": "tasks",
+                "mean_of_first_5": float(accuracies[:5, index].mean()),
+            }
+        )
+    return rows
