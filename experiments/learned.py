@@ -3,7 +3,7 @@
 import os
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,6 +85,27 @@ def check_unseen(folder: Path, fingerprints: Sequence[str], name: str) -> None:
     if again:
         raise InputError(
             f"{name}: {again} of its images are among those that {folder} learned from"
+        )
+
+
+def check_backbone(folder: str, held_out: Iterable[str]) -> None:
+    """Checks that a pretrain run was not trained on classes that are held out here.
+
+    Args:
+      folder: of the run; empty if there is none.
+      held_out: names of classes to choose settings on or to test on.
+
+    Raises:
+      InputError: It was.
+    """
+    if not folder:
+        return
+    trained = set(read_json(Path(folder) / "result.json")["meta_classes"]["train"])
+    both = sorted(trained & set(held_out))
+    if both:
+        raise InputError(
+            f"--pretrained={folder}: was trained on {len(both)} classes that are held out here, "
+            f"such as {both[0]!a}; use its sources, seed and class numbers"
         )
 
 

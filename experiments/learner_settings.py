@@ -35,12 +35,18 @@ class LearnerSettings:
     backbone_weights: str = setting(
         "", "Published weights of vgg16 (safetensors or Keras .h5) instead of training it."
     )
+    pretrained: str = setting(
+        "", "Folder of a finished pretrain run whose backbone is taken instead of training one."
+    )
     # Meta-training.
     meta_steps: int = setting(10_000, "Outer steps of the scratch arm.")
     head_steps: int = setting(10_000, "Outer steps of the pre-trained arm, on stored features.")
     meta_batch: int = setting(2, "Tasks an outer step.")
     meta_shots: int = setting(20, "Support images a class while meta-training.")
     meta_queries: int = setting(15, "Query images a class while meta-training.")
+    meta_flip: bool = setting(
+        False, "Mirror images with probability one half while meta-training the scratch arm."
+    )
     meta_rate: float = setting(1e-3, "Adam's rate in the outer loop, falling to a tenth.")
     clip: float = setting(10.0, "Largest norm of the meta-gradient.")
     inner_rate: float = setting(0.05, "Inner rate, of the mean loss (0.01 on summed losses).")
@@ -101,6 +107,8 @@ def check_learner(config: LearnerSettings) -> None:
         raise InputError(f"--channels={config.channels}: expected 1 or 3")
     if config.backbone_weights and config.backbone != "vgg16":
         raise InputError("--backbone_weights are read for --backbone=vgg16 alone")
+    if config.backbone_weights and config.pretrained:
+        raise InputError("--backbone_weights and --pretrained: name one backbone, not two")
 
 
 def check_least(config: LearnerSettings, smallest: Mapping[str, int]) -> None:
@@ -125,6 +133,7 @@ def with_trained_settings(
     run: str | os.PathLike,
     experiments: Sequence[str],
     asked_now: Sequence[str],
+    phases: Sequence[str] | None = None,
 ) -> Settings:
     """The settings of a trained run, but for what is asked of its learners now.
 
@@ -135,6 +144,7 @@ def with_trained_settings(
       run: its folder.
       experiments: which experiments' runs will do.
       asked_now: settings that may differ from the run's.
+      phases: the trainings that are needed of it; by default all.
 
     Returns:
       The settings; every other one that the run has is the run's. Its checkpoints are read once
@@ -159,10 +169,52 @@ def with_trained_settings(
                 f"--{name} is the trained run's own; with --{flag} choose among {asked}"
             )
     stored = stored_settings(record["config"], type(config))
-    for phase in phases_of(stored):
+    for phase in phases_of(stored) if phases is None else phases:
         load_checkpoint(folder / "checkpoints" / phase, best=True)
     kept = {name: getattr(config, name) for name in asked_now}
     return dataclasses.replace(config, **(stored | kept))
+
+
+_BACKBONES_OWN = (
+    "size",
+    "channels",
+    "backbone",
+    "backbone_width",
+    "downsample",
+    "pretrain_hidden",
+    "pretrain_steps",
+    "pretrain_batch",
+    "pretrain_rate",
+    "pretrain_decay",
+    "pretrain_flip",
+)
+
+
+def with_backbone_of(config: Settings, given: Sequence[str]) -> Settings:
+    """The settings, those of its backbone from the run that `--pretrained` names, if any.
+
+    Args:
+      config: of this command line.
+      given: which settings its flags name.
+
+    Returns:
+      The settings.
+
+    Raises:
+      InputError: as of `with_trained_settings`.
+    """
+    if not config.pretrained:
+        return config
+    names = [field.name for field in dataclasses.fields(config)]
+    return with_trained_settings(
+        config,
+        given,
+        flag="pretrained",
+        run=config.pretrained,
+        experiments=["pretrain"],
+        asked_now=[name for name in names if name not in _BACKBONES_OWN],
+        phases=["pretrain"],
+    )
 
 
 def stored_settings(record: Mapping[str, Any], settings: type) -> dict[str, Any]:
@@ -177,6 +229,6 @@ def stored_settings(record: Mapping[str, Any], settings: type) -> dict[str, Any]
 
 def phases_of(stored: Mapping[str, Any]) -> tuple[str, ...]:
     """The trainings that a run's learners consist of."""
-    if stored.get("backbone_weights"):
+    if stored.get("backbone_weights") or stored.get("pretrained"):
         return tuple(phase for phase in PHASES if phase != "pretrain")
     return PHASES

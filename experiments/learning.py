@@ -13,9 +13,10 @@ import optax
 from experiments.learner_settings import LearnerSettings
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.datasets.images import Images, ImageSet
-from metabone.episodes.sampling import sample, scale
+from metabone.episodes.sampling import sample, scale, task_key
 from metabone.episodes.splits import split_names
 from metabone.episodes.store import ImageStore, build_store, check_enough
+from metabone.episodes.types import Episode, Examples
 from metabone.episodes.windows import episode_plan, streamed_batch, streamed_episode
 from metabone.errors import InputError
 from metabone.evaluation.protocol import task_accuracies
@@ -32,6 +33,8 @@ from metabone.training.loop import train
 from metabone.training.meta import meta_state, meta_step
 from metabone.training.run import Run
 from metabone.training.supervised import batch_plan, supervised_state, supervised_step
+
+_MIRROR = 3  # folded into a task's key; the sampler uses 0 and 1, the learner 2
 
 
 class Backbone(NamedTuple):
@@ -113,6 +116,8 @@ def describe(config: LearnerSettings) -> str:
     origin = "trained on the meta-training classes"
     if config.backbone_weights:
         origin = f"weights of {Path(config.backbone_weights).name}"
+    if config.pretrained:
+        origin = f"trained by {config.pretrained}"
     return (
         f"Scratch: seven blocks of {config.filters} filters, of which meta-learning adapts "
         f"{parts[config.adapts]} (order {config.order}). Pretrained: {backbones[config.backbone]}, "
@@ -224,6 +229,14 @@ def stream(images: Images, plan: np.ndarray):
     return RowStream(images, plan)
 
 
+def given_backbone(config: LearnerSettings, trained: Path | None) -> Backbone | None:
+    """The backbone of a file, of a pretrain run, or of the run whose learners are used, if any."""
+    if config.backbone_weights:
+        return published_backbone(config)
+    folder = Path(config.pretrained) if config.pretrained else trained
+    return None if folder is None else trained_backbone(config, folder)
+
+
 def trained_backbone(config: LearnerSettings, trained: Path) -> Backbone:
     """The backbone that a run has trained, of as many classes as it says."""
     result = read_json(trained / "result.json")
@@ -276,6 +289,7 @@ def meta_trained(
     ways: int,
     steps: int,
     streamed: Images | None = None,
+    flip: bool = False,
 ) -> Any:
     """Meta-trains a learner; its meta-parameters at the best validation.
 
@@ -288,6 +302,7 @@ def meta_trained(
       ways: classes a task.
       steps: outer steps.
       streamed: images of the `train` store, if they are not in it.
+      flip: mirror the images of its tasks with probability one half.
     """
     sizes = dict(ways=ways, shots=config.meta_shots, queries=config.meta_queries)
 
@@ -303,7 +318,21 @@ def meta_trained(
     def validate(state):
         return {"accuracy": float(accuracies(state.meta_params, held_out).mean())}
 
-    taken = sample_task if streamed is None else sample_streamed
+    plain = sample_task if streamed is None else sample_streamed
+
+    def taken(data, seed, step, task):
+        episode = plain(data, seed, step, task)
+        if not flip:
+            return episode
+        key = jax.random.fold_in(task_key(seed, step, task), _MIRROR)
+        keys = Episode(*jax.random.split(key))
+        return Episode(
+            *(
+                Examples(flip_half(key, part.images), part.labels)
+                for key, part in zip(keys, episode, strict=True)
+            )
+        )
+
     optimizer = cosine_adam(config.meta_rate, steps, 0.1)
     with contextlib.ExitStack() as stack:
         if streamed is None:

@@ -13,22 +13,22 @@ minutes on two cores.
 import dataclasses
 import hashlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 from absl import flags
 
-from experiments.learned import check_unseen, data_of, save_seen
-from experiments.learning import check_networks, describe, split_classes
-from experiments.meta_dataset_arms import Data, arms, fill_arm, seen_fingerprints
+from experiments.learned import check_backbone, check_unseen, data_of, save_seen
+from experiments.learner_settings import with_backbone_of
+from experiments.learning import check_networks, describe
+from experiments.meta_data import Data, load_sources, split_images
+from experiments.meta_dataset_arms import arms, fill_arm, seen_fingerprints
 from experiments.meta_dataset_settings import PRESETS, MetaDatasetSettings, check, with_learners_of
 from experiments.settings import define_flags, launch, resolve
-from metabone.datasets.combined import CombinedImages, combine, read_same_classes
+from metabone.datasets.combined import CombinedImages
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.datasets.prepared import resolve_data_dir
-from metabone.datasets.source import open_images, parse_source
-from metabone.datasets.streaming import choose
+from metabone.datasets.source import parse_source
 from metabone.errors import InputError
 from metabone.evaluation.report import write_report
 from metabone.evaluation.tables import all_tables, to_text
@@ -47,13 +47,14 @@ def main() -> None:
     """Runs the experiment that the flags describe."""
     config = resolve(MetaDatasetSettings, PRESETS)
     given = [field.name for field in dataclasses.fields(config) if flags.FLAGS[field.name].present]
-    config = with_learners_of(config, given)
+    config = with_backbone_of(with_learners_of(config, given), given)
     check(config)
     check_networks(config)
     # Files first: what is wrong with them is told before anything is compiled or written.
     for source in config.meta_sources:
         parse_source(source)
-    combined = load_sources(config)
+    taken = classes_seen(Path(config.evaluate)) if config.evaluate else {}
+    combined = load_sources(config, flags.FLAGS.data_dir, taken)
     config, notes = with_possible_shots(config, combined, "shots" in given)
     plain = dataclasses.asdict(config)
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:6]
@@ -69,26 +70,6 @@ def main() -> None:
         for table in all_tables(read_json(run.path / "result.json")):
             print(to_text(table), "\n")
         print(f"result: {run.path / 'result.json'}\nreport: {report}")
-
-
-def load_sources(config: MetaDatasetSettings) -> CombinedImages:
-    """The sources as one list of classes; to evaluate, the target without classes seen before."""
-    parts = [
-        open_images(
-            source,
-            size=config.size,
-            channels=config.channels,
-            data_dir=flags.FLAGS.data_dir,
-            seed=config.seed,
-            classes=config.meta_classes,
-            images_per_class=config.meta_images,
-        )
-        for source in config.meta_sources
-    ]
-    same = read_same_classes(Path(config.same_classes)) if config.same_classes else {}
-    if not config.evaluate:
-        return combine(parts, same)
-    return combine(parts, same, taken=classes_seen(Path(config.evaluate)))
 
 
 def classes_seen(run: Path) -> dict[str, str]:
@@ -135,6 +116,7 @@ def fill(config: MetaDatasetSettings, run: Run, images: CombinedImages, notes: l
     else:
         data = split_images(config, images)
         parts = {part: list(own.class_names) for part, own in data._asdict().items()}
+        check_backbone(config.pretrained, (*parts["validation"], *parts["test"]))
         seen = (*seen_fingerprints(data.train), *seen_fingerprints(data.validation))
         save_seen(run.path, seen)
         record = []
@@ -151,17 +133,6 @@ def fill(config: MetaDatasetSettings, run: Run, images: CombinedImages, notes: l
     for arm in arms(config, run, data, features_dir):
         fill_arm(config, run, arm)
     run.results.finish()
-
-
-def split_images(config: MetaDatasetSettings, images: CombinedImages) -> Data:
-    """Parts of disjoint classes; what is held out is small and always in memory."""
-    sizes = (config.validation_classes, config.test_classes)
-    split = split_classes(images.class_names, config.ways, config.seed, *sizes)
-    own = {part: images.keep(np.flatnonzero(np.isin(images.labels, split[part]))) for part in split}
-    choice = choose(len(own["train"]), config.size, config.channels, int(config.memory_gib * 2**30))
-    print(f"meta-training: {choice.reason}", file=sys.stderr)
-    train = own["train"] if choice.stream else own["train"].whole()
-    return Data(train, own["validation"].whole(), own["test"].whole())
 
 
 if __name__ == "__main__":

@@ -16,16 +16,16 @@ from experiments.learning import (
     Backbone,
     embed,
     embed_array,
+    given_backbone,
     head_network,
     maml_of,
     meta_trained,
     pretrained_backbone,
-    published_backbone,
     store_of,
-    trained_backbone,
     trained_meta_params,
     whole_network,
 )
+from experiments.meta_data import Data
 from experiments.meta_dataset_settings import MetaDatasetSettings, candidates
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.datasets.images import Images, ImageSet
@@ -49,20 +49,6 @@ from metabone.training.run import Run
 
 NORMS = ("inductive", "transductive")
 _READ_AT_ONCE = 512
-
-
-class Data(NamedTuple):
-    """Images by what they are for; classes are numbered from 0 in each.
-
-    Attributes:
-      train: to meta-train on, in memory or in records; None where another run has.
-      validation: to choose settings on; likewise.
-      test: of classes that were never seen.
-    """
-
-    train: Images | None
-    validation: ImageSet | None
-    test: ImageSet
 
 
 class Arm(NamedTuple):
@@ -105,7 +91,7 @@ def arms(config: MetaDatasetSettings, run: Run, data: Data, features_dir: Path) 
             "validation": training_store(config, data.validation.images, data.validation),
         }
         streamed = None if in_memory else data.train
-        args = ("meta_scratch", learner, stores, config.ways, steps, streamed)
+        args = ("meta_scratch", learner, stores, config.ways, steps, streamed, config.meta_flip)
         yield Arm(
             "scratch",
             network,
@@ -147,11 +133,8 @@ def backbone_and_scaling(
 ) -> tuple[Backbone, Scaling]:
     """The frozen backbone, and how its features are scaled; those of another run if it is named."""
     trained = Path(config.evaluate) if config.evaluate else None
-    if config.backbone_weights:
-        backbone = published_backbone(config)
-    elif trained is not None:
-        backbone = trained_backbone(config, trained)
-    else:
+    backbone = given_backbone(config, trained)
+    if backbone is None:
         backbone = pretrained_backbone(config, data.train, len(data.train.class_names), run)
     if trained is not None:
         return backbone, load_scaling(trained, backbone.identity)
@@ -246,7 +229,8 @@ def fill_arm(config: MetaDatasetSettings, run: Run, arm: Arm) -> None:
                 done=lambda _, line=line: line.advance(1, {}),
             )
         labels = {"learning": learning, "model": arm.model, "shots": shots}
-        paper = min_kang_2018_table_2(**labels)
+        # Of its own classes; beside those of another source it would say nothing.
+        paper = None if config.evaluate else min_kang_2018_table_2(**labels)
         run.results.append(*task_rows(accuracies, NORMS, **labels, paper=paper))
 
 

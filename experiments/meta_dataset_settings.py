@@ -43,7 +43,9 @@ class MetaDatasetSettings(LearnerSettings):
     search_steps: tuple[int, ...] = setting(
         (25, 50, 100, 200), "Full-batch steps (epochs) to choose from."
     )
-    search_decays: tuple[float, ...] = setting((1e-4, 1e-1), "Weight decays to choose from.")
+    search_decays: tuple[float, ...] = setting(
+        (1e-2, 1.0, 10.0), "Weight decays (decoupled, times the rate a step) to choose from."
+    )
     memory_gib: float = setting(
         4.0, "Largest meta-training set that is kept in memory; a larger one is streamed."
     )
@@ -81,19 +83,20 @@ PRESETS: dict[str, dict[str, Any]] = {
         filters=32,
         backbone="conv4",
         meta_steps=5000,
-        head_steps=5000,
+        head_steps=4000,
         meta_shots=10,
         meta_queries=10,
+        meta_flip=True,
         adapts="head",
         inner_rate=0.1,
         learn_rates=True,
-        pretrain_steps=8000,
+        pretrain_steps=6000,
         pretrain_decay=0.05,
         pretrain_flip=True,
-        search_tasks=20,
+        search_tasks=30,
         search_rates=(1e-3, 3e-3),
-        search_steps=(20, 60),
-        search_decays=(1e-2,),
+        search_steps=(15, 40),
+        search_decays=(1e-2, 5.0),
     ),
     "paper": {},
 }

@@ -21,7 +21,8 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments.learned import check_unseen, data_of, save_seen
+from experiments.learned import check_backbone, check_unseen, data_of, save_seen
+from experiments.learner_settings import with_backbone_of
 from experiments.learning import check_networks, describe, split_classes
 from experiments.settings import define_flags, launch, resolve
 from experiments.smi_arms import Arm, arms
@@ -176,7 +177,7 @@ def main() -> None:
     """Runs the experiment that the flags describe."""
     config = resolve(SmiSettings, PRESETS)
     given = [field.name for field in dataclasses.fields(config) if flags.FLAGS[field.name].present]
-    config = with_learners_of(config, given)
+    config = with_backbone_of(with_learners_of(config, given), given)
     check(config)
     check_networks(config)
     # Files first: what is wrong with them is told before anything is rendered, compiled or written.
@@ -226,6 +227,10 @@ def fill(config: SmiSettings, run: Run, films: FilmSet, images: ImageSet | None)
         split = split_classes(images.class_names, len(films.class_names), config.seed)
         parts = [(part, images.images[np.isin(images.labels, split[part])]) for part in split]
         check_disjoint(*parts, ("target", regions))
+        held_out = [
+            images.class_names[row] for part in ("validation", "test") for row in split[part]
+        ]
+        check_backbone(config.pretrained, held_out)
         seen = np.concatenate([images for part, images in parts if part != "test"])
         save_seen(run.path, image_fingerprints(seen))
         meta = [{"role": "meta", **dataclasses.asdict(images.provenance)}]

@@ -13,13 +13,12 @@ from experiments.learned import Scaling, load_scaling, save_scaling, scaling_of
 from experiments.learning import (
     Backbone,
     embed_array,
+    given_backbone,
     head_network,
     maml_of,
     meta_trained,
     pretrained_backbone,
-    published_backbone,
     store_of,
-    trained_backbone,
     trained_meta_params,
     whole_network,
 )
@@ -93,7 +92,9 @@ def arms(
                 queries=config.meta_queries,
                 groups=None if images.patients is None else images.patients[rows],
             )
-        return partial(meta_trained, config, run, phase, learner, stores, ways, steps)
+        flip = config.meta_flip and phase == "meta_scratch"
+        args = (phase, learner, stores, ways, steps)
+        return partial(meta_trained, config, run, *args, flip=flip)
 
     whole = whole_network(config, ways)
     learner = maml_of(config, whole, config.adapts)
@@ -131,11 +132,8 @@ def backbone_and_scaling(
     trained: Path | None,
 ) -> tuple[Backbone, Scaling]:
     """The frozen backbone, and how its features are scaled; those of another run if it is named."""
-    if config.backbone_weights:
-        backbone = published_backbone(config)
-    elif trained is not None:
-        backbone = trained_backbone(config, trained)
-    else:
+    backbone = given_backbone(config, trained)
+    if backbone is None:
         own = images.keep(np.flatnonzero(np.isin(images.labels, split["train"])))
         backbone = pretrained_backbone(config, own, len(split["train"]), run)
     if trained is not None:

@@ -48,6 +48,13 @@ _PRESENTATIONS = {
         ),
         reference=MIN_KANG_2018_META_DATA,
     ),
+    "pretrain": Presentation(
+        title="A pre-trained backbone",
+        question=(
+            "How well do new layers on its frozen features learn validation classes, which it was "
+            "not trained on, from a few images each?"
+        ),
+    ),
 }
 
 

@@ -1,0 +1,60 @@
+"""The classes that meta-learning trains on, chooses on and is tested on, from several sources."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.learning import split_classes
+from experiments.meta_dataset_settings import MetaDatasetSettings
+from metabone.datasets.combined import CombinedImages, combine, read_same_classes
+from metabone.datasets.images import Images, ImageSet
+from metabone.datasets.source import open_images
+from metabone.datasets.streaming import choose
+
+
+class Data(NamedTuple):
+    """Images by what they are for; classes are numbered from 0 in each.
+
+    Attributes:
+      train: to meta-train on, in memory or in records; None where another run has.
+      validation: to choose settings on; likewise.
+      test: of classes that were never seen.
+    """
+
+    train: Images | None
+    validation: ImageSet | None
+    test: ImageSet
+
+
+def load_sources(
+    config: MetaDatasetSettings, data_dir: str | None, taken: Mapping[str, str]
+) -> CombinedImages:
+    """The sources as one list of classes, without those that are taken; see `combine`."""
+    parts = [
+        open_images(
+            source,
+            size=config.size,
+            channels=config.channels,
+            data_dir=data_dir,
+            seed=config.seed,
+            classes=config.meta_classes,
+            images_per_class=config.meta_images,
+        )
+        for source in config.meta_sources
+    ]
+    same = read_same_classes(Path(config.same_classes)) if config.same_classes else {}
+    return combine(parts, same, taken)
+
+
+def split_images(config: MetaDatasetSettings, images: CombinedImages) -> Data:
+    """Parts of disjoint classes; what is held out is small and always in memory."""
+    sizes = (config.validation_classes, config.test_classes)
+    split = split_classes(images.class_names, config.ways, config.seed, *sizes)
+    own = {part: images.keep(np.flatnonzero(np.isin(images.labels, split[part]))) for part in split}
+    choice = choose(len(own["train"]), config.size, config.channels, int(config.memory_gib * 2**30))
+    print(f"meta-training: {choice.reason}", file=sys.stderr)
+    train = own["train"] if choice.stream else own["train"].whole()
+    return Data(train, own["validation"].whole(), own["test"].whole())
