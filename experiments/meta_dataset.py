@@ -125,6 +125,7 @@ def fill(config: MetaDatasetSettings, run: Run, images: CombinedImages, notes: l
     run.record_data([*sources, *record])
     run.results.set(
         seed=config.seed,
+        ways=config.ways,
         learners=" ".join([describe(config), *notes]),
         meta_classes=parts,
         dropped_classes=[each._asdict() for each in images.dropped],

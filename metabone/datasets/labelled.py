@@ -123,7 +123,7 @@ class RecordImages:
         with ThreadPoolExecutor(_READERS) as pool:
             for found in progress(pool.map(read, blocks), "reading images", len(blocks)):
                 notes.update(found)
-        where = self.provenance.source.partition(":")[2]
+        where = self._origin()
         named = [f"{where}: {file}" for file in self.files]
         names = [self.class_names[label] for label in self.labels]
         check_one_label(image_fingerprints(images), names, named)
@@ -145,11 +145,15 @@ class RecordImages:
             sha256s=tuple(self.sha256s[row] for row in rows),
         )
 
+    def _origin(self) -> str:
+        kind, _, path = self.provenance.source.partition(":")
+        return path or kind
+
     def _some(self, rows: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
         return self.records.some(self.positions[np.asarray(rows)])
 
     def _decode(self, record: Mapping[str, Any]) -> tuple[np.ndarray, tuple[str, ...]]:
-        where = f"{self.provenance.source.partition(':')[2]}: {record['file'].decode()}"
+        where = f"{self._origin()}: {record['file'].decode()}"
         picture = reading.decode(record["image"], where, self.channels)
         return reading.resize(picture.image, self.size), picture.conversions
 

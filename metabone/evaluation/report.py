@@ -18,6 +18,7 @@ SECTIONS: tuple[Section, ...] = (
     film_sections.regions,
     sections.confusions,
     film_sections.films,
+    run_sections.search,
     run_sections.learning_curves,
     run_sections.provenance,
     run_sections.reference,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from metabone.evaluation import page, plots
+from metabone.evaluation import page, plots, tables
 from metabone.evaluation.result import Presentation, data_label
 from metabone.evaluation.run_folder import Run
 
@@ -61,6 +61,24 @@ def provenance(run: Run, show: Presentation) -> str:
         parts.append(f"<h3>{escape(_words(role).capitalize())} {page.badge(kind + ' images')}</h3>")
         parts.append(page.definitions(entries))
     return page.section("Data", *parts)
+
+
+def search(run: Run, show: Presentation) -> str:
+    """How base learning's settings were chosen, if they were searched."""
+    del show
+    table = page.table(tables.search_table(run.result), data_label(run.result, role="meta"))
+    return (
+        page.section(
+            "What base learning was offered",
+            page.paragraph(
+                "Each choice was tried on the same tasks of classes neither trained on nor tested "
+                "on; the best of each model and number of images a class was then measured."
+            ),
+            page.details("All choices", table),
+        )
+        if table
+        else ""
+    )
 
 
 def reference(run: Run, show: Presentation) -> str:

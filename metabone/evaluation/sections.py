@@ -59,10 +59,12 @@ def answer(run: Run, show: Presentation) -> str:
     above = sum(g.difference > 0 for g in found)
     clear = sum(g.clear for g in found)
     each = "cell" if len(found) == 1 else "cells"
+    below = [f"{g.model} at {g.shots}" for g in found if g.difference <= 0]
+    exceptions = f" It is not in: {', '.join(below)} shots." if below else ""
     return (
         f"Meta-learning is above base learning in {above} of {len(found)} {each} (same network, "
         f"same number of {show.noun} a class), in {clear} of them by more than the two "
-        "95 % intervals together."
+        f"95 % intervals together.{exceptions}"
     )
 
 
@@ -142,7 +144,7 @@ def colour_of(learning: str, rows: Sequence[Row]) -> int:
 
 def chance_of(run: Run, metric: str) -> float | None:
     """Level of guessing on balanced classes, in the scale of the plots."""
-    classes = len(run.result.get("class_names", ()))
+    classes = run.result.get("ways") or len(run.result.get("class_names", ()))
     return 100 / classes if metric == "accuracy" and classes else None
 
 

@@ -177,6 +177,31 @@ def region_table(
     )
 
 
+def search_table(result: Result) -> Table | None:
+    """What base learning was offered and what it chose, by model and shots, best first."""
+    found = result.get("search", ())
+    if not found:
+        return None
+    scale = scale_of("accuracy")
+    names = list(found[0]["options"])
+    rows, told = [], set()
+    for entry in found:
+        cell = (entry["model"], entry["shots"])
+        chosen = "chosen" if cell not in told else ""
+        told.add(cell)
+        options = (Cell(f"{entry['options'][name]:.3g}") for name in names)
+        figure = Cell(scale.estimate(entry["mean"], entry["ci95"]))
+        rows.append(
+            (Cell(entry["model"]), Cell(str(entry["shots"])), *options, figure, Cell(chosen))
+        )
+    return Table(
+        title=f"Base learning on {found[0]['n']} tasks of validation classes; {scale.heading}",
+        columns=("model", "shots", *names, "accuracy", ""),
+        labels=1,
+        rows=tuple(rows),
+    )
+
+
 def tie_table(result: Result, presentation: Presentation | None = None) -> Table | None:
     """How often the regions' vote needed a tie-break, in percent of the films asked."""
     norm = norms_of(result)[0] if result.get("rows") else None

@@ -19,14 +19,15 @@ class ProgressLine:
     """
 
     def __init__(self, phase: str, done: int, steps: int, enabled: bool = True):
-        self._phase, self._begun_at, self._done, self._steps = phase, done, done, steps
+        self._phase, self._done, self._steps = phase, done, steps
         self._enabled = enabled
         self._bar = None
         if enabled and sys.stderr.isatty():
             self._bar = tqdm(
                 total=steps, initial=done, desc=phase, unit="step", dynamic_ncols=True, leave=True
             )
-        self._began = self._said = time.monotonic()
+        self._said = time.monotonic()
+        self._measured_from: tuple[float, int] | None = None
 
     def advance(self, count: int, shown: dict[str, float]) -> None:
         """Says that `count` more steps are done.
@@ -36,18 +37,22 @@ class ProgressLine:
           shown: a few figures to print beside it.
         """
         self._done += count
+        now = time.monotonic()
+        if self._measured_from is None:
+            # What came before the first step, compilation above all, says nothing of the rest.
+            self._measured_from = now, self._done
         figures = ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
         if self._bar is not None:
             self._bar.set_postfix_str(figures, refresh=False)
             self._bar.update(count)
-        elif self._enabled:
-            now = time.monotonic()
-            if now - self._said >= _QUIET_SECONDS:
-                self._said = now
-                left = (now - self._began) * (self._steps - self._done)
-                left = duration(left / max(1, self._done - self._begun_at))
-                line = f"{self._phase}: step {self._done} of {self._steps}, {left} left"
-                print(f"{line}, {figures}" if figures else line, file=sys.stderr, flush=True)
+        elif self._enabled and now - self._said >= _QUIET_SECONDS:
+            self._said = now
+            parts = [f"{self._phase}: step {self._done} of {self._steps}"]
+            began, first = self._measured_from
+            if self._done > first:
+                left = (now - began) * (self._steps - self._done) / (self._done - first)
+                parts.append(f"{duration(left)} left")
+            print(", ".join([*parts, figures] if figures else parts), file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
         """Prints a line without disturbing the bar.
