@@ -1,8 +1,5 @@
 """What a run's learners need beside their checkpoints: the scale of features, the images seen."""
 
-import os
-import tempfile
-import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metabone.errors import InputError
+from metabone.stored_arrays import load_arrays, save_arrays
 from metabone.training.json_files import read_json
 
 _SCALING, _SEEN = "feature_scale.npz", "seen_images.npz"
@@ -40,7 +38,7 @@ def scaling_of(features: np.ndarray, backbone: str) -> Scaling:
 
 def save_scaling(folder: Path, scaling: Scaling) -> None:
     """Keeps a scaling with its run."""
-    _save(folder / _SCALING, **{k: np.asarray(v) for k, v in scaling._asdict().items()})
+    save_arrays(folder / _SCALING, **{k: np.asarray(v) for k, v in scaling._asdict().items()})
 
 
 def load_scaling(folder: Path, backbone: str) -> Scaling:
@@ -66,7 +64,7 @@ def save_seen(folder: Path, fingerprints: Sequence[str]) -> None:
       folder: of the run.
       fingerprints: SHA-256 in hex of each image as it was seen.
     """
-    _save(folder / _SEEN, prefixes=_prefixes(fingerprints))
+    save_arrays(folder / _SEEN, prefixes=_prefixes(fingerprints))
 
 
 def check_unseen(folder: Path, fingerprints: Sequence[str], name: str) -> None:
@@ -120,18 +118,7 @@ def _prefixes(fingerprints: Sequence[str]) -> np.ndarray:
     return np.asarray([int(fingerprint[:16], 16) for fingerprint in fingerprints], np.uint64)
 
 
-def _save(path: Path, **arrays: np.ndarray) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-        np.savez(file, **arrays)
-    os.replace(file.name, path)
-
-
 def _load(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; the run is of an older version") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise InputError(f"{path}: damaged ({reason})") from None
+    if not path.exists():
+        raise InputError(f"{path}: no such file; the run is of an older version")
+    return load_arrays(path, names)

@@ -164,10 +164,9 @@ def with_trained_settings(
         raise InputError(f"--{flag}={folder}: this run is not complete")
     for name in given:
         if name not in asked_now:
-            asked = ", ".join(f"--{asked}" for asked in asked_now)
-            raise InputError(
-                f"--{name} is the trained run's own; with --{flag} choose among {asked}"
-            )
+            few = ", ".join(f"--{asked}" for asked in asked_now) if len(asked_now) < 12 else ""
+            advice = f"with --{flag} choose among {few}" if few else "leave it out"
+            raise InputError(f"--{name} is the trained run's own; {advice}")
     stored = stored_settings(record["config"], type(config))
     for phase in phases_of(stored) if phases is None else phases:
         load_checkpoint(folder / "checkpoints" / phase, best=True)

@@ -229,8 +229,9 @@ def fill_arm(config: MetaDatasetSettings, run: Run, arm: Arm) -> None:
                 done=lambda _, line=line: line.advance(1, {}),
             )
         labels = {"learning": learning, "model": arm.model, "shots": shots}
-        # Of its own classes; beside those of another source it would say nothing.
-        paper = None if config.evaluate else min_kang_2018_table_2(**labels)
+        # Of its own classes and 5 ways; beside anything else it would say nothing.
+        alike = config.ways == 5 and not config.evaluate
+        paper = min_kang_2018_table_2(**labels) if alike else None
         run.results.append(*task_rows(accuracies, NORMS, **labels, paper=paper))
 
 

@@ -151,7 +151,8 @@ def load_target(config: SmiSettings) -> FilmSet:
         seed=config.seed,
     )
     check_films(config, films.classes, films.class_names, films.patients)
-    return films
+    repeated = np.repeat(films.regions, config.channels // films.regions.shape[-1], axis=-1)
+    return dataclasses.replace(films, regions=repeated)
 
 
 def check_films(config: SmiSettings, classes, class_names, patients) -> None:

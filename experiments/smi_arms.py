@@ -73,7 +73,7 @@ def arms(
     ways = len(films.class_names)
     learned = config.evaluate or config.meta_learner
     trained = Path(learned) if learned else None
-    regions = np.repeat(films.regions, config.channels // films.regions.shape[-1], axis=-1)
+    regions = films.regions
     film_store = build_store(regions, films.classes, groups=films.patients)
 
     def train_of(phase, learner, values, shape, steps):

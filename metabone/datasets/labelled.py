@@ -237,7 +237,11 @@ def open_labelled(
             count=len(names),
             citation=builder.CITATION,
             licence=builder.LICENCE,
-            conversions=(*notes, reading.resize_note(size)),
+            conversions=(
+                *notes,
+                "read as RGB" if channels == 3 else "read as grey",
+                reading.resize_note(size),
+            ),
         ),
         size=size,
         channels=channels,

@@ -2,18 +2,16 @@
 
 import hashlib
 import os
-import tempfile
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
 from metabone.errors import InputError
-from metabone.nets.frozen import features
+from metabone.nets.frozen import feature_program, features
 from metabone.nets.network import Network, NormStats, Params
+from metabone.stored_arrays import load_arrays, save_arrays
 
 _SHARD = 4096  # Images that a kill can cost.
 
@@ -59,7 +57,8 @@ class FeatureStore:
         identity: str,
     ):
         self.folder = Path(root) / identity[:20]
-        self._compute = lambda images: features(backbone, params, norm_stats, images, prepare)
+        program = feature_program(backbone, prepare)
+        self._compute = lambda images: features(program, params, norm_stats, images)
 
     def __call__(
         self,
@@ -98,25 +97,19 @@ class FeatureStore:
     def _load(self, wanted: set[str]) -> dict[str, np.ndarray]:
         known: dict[str, np.ndarray] = {}
         for shard in sorted(self.folder.glob("*.npz")):
-            try:
-                with np.load(shard, allow_pickle=False) as arrays:
-                    names, found = arrays["fingerprints"], arrays["features"]
-                if names.dtype.kind != "U" or found.dtype != np.float32 or found.ndim != 2:
-                    raise ValueError("not fingerprints and features")
-                rows = zip(names.tolist(), found, strict=True)
-                known.update((name, row) for name, row in rows if name in wanted)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                reason = " ".join(str(error).split())[:100]
-                raise InputError(f"{shard}: damaged ({reason}); delete it") from None
+            arrays = load_arrays(shard, ("fingerprints", "features"))
+            names, found = arrays["fingerprints"], arrays["features"]
+            plain = names.dtype.kind == "U" and found.dtype == np.float32 and found.ndim == 2
+            if not plain or names.shape != found.shape[:1]:
+                raise InputError(f"{shard}: damaged (no fingerprints and features); delete it")
+            rows = zip(names.tolist(), found, strict=True)
+            known.update((name, row) for name, row in rows if name in wanted)
         return known
 
     def _save(self, names: list[str], found: np.ndarray) -> None:
         digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:20]
-        arrays: dict[str, Any] = {"fingerprints": np.asarray(names), "features": found}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as file:
-                np.savez(file, **arrays)
-            os.replace(file.name, self.folder / f"{digest}.npz")
         except OSError as error:
             raise InputError(f"{self.folder}: cannot be written ({error.strerror})") from None
+        save_arrays(self.folder / f"{digest}.npz", fingerprints=np.asarray(names), features=found)

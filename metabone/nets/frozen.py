@@ -1,5 +1,7 @@
 """A frozen backbone: as a part of a network, and as features computed once."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,31 +41,43 @@ def on_frozen(backbone: Network, head: Network) -> Network:
     return Network(init, apply)
 
 
+def feature_program(
+    backbone: Network, prepare: Callable[[jax.Array], jax.Array]
+) -> Callable[[Params, NormStats, jax.Array], jax.Array]:
+    """Compiles a frozen backbone, for `features`.
+
+    Args:
+      backbone: maps images to features.
+      prepare: uint8 to float32, on the device.
+
+    Returns:
+      `(params, norm_stats, images [n, H, W, C] uint8) -> features [n, ...]`.
+    """
+    return jax.jit(lambda params, stats, x: backbone.apply(params, stats, prepare(x), False)[0])
+
+
 def features(
-    backbone: Network,
+    program: Callable[[Params, NormStats, jax.Array], jax.Array],
     params: Params,
     norm_stats: NormStats,
     images: np.ndarray,
-    prepare,
     batch: int = 256,
 ) -> np.ndarray:
     """Computes a frozen backbone's features of many images, once.
 
     Args:
-      backbone: maps images to features.
-      params: its parameters.
+      program: from `feature_program`.
+      params: the backbone's parameters.
       norm_stats: its stored statistics.
       images: `[N, H, W, C]` uint8 on the host.
-      prepare: uint8 to float32, on the device.
       batch: images at a time; the last batch is padded, so that one program serves all.
 
     Returns:
       `[N, ...]` float32 on the host.
     """
-    compute = jax.jit(lambda p, s, x: backbone.apply(p, s, prepare(x), False)[0])
     parts = []
     for start in range(0, len(images), batch):
         part = images[start : start + batch]
         padded = np.pad(part, ((0, batch - len(part)), *((0, 0),) * (images.ndim - 1)))
-        parts.append(np.asarray(compute(params, norm_stats, padded))[: len(part)])
+        parts.append(np.asarray(program(params, norm_stats, padded))[: len(part)])
     return np.concatenate(parts)

@@ -176,7 +176,7 @@ def test_nothing_but_the_page_is_left_behind(complete_run, html):
 
 
 def test_experiment_without_regions_skips_what_it_has_not(run_of, result_of):
-    result = result_of(regions=1, experiment="meta_dataset")
+    result = result_of(regions=1, experiment="other_images")
     for name in ("confusions", "region_names"):
         del result[name]
     words = read(write_report(run_of(result, metrics=False, examples=False))).words

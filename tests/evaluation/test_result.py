@@ -89,4 +89,4 @@ def test_headline_norm_comes_first_in_whatever_order_the_rows_are():
 
 
 def test_unknown_experiment_is_called_by_its_name():
-    assert result.presentation_of({"experiment": "meta_dataset"}).title == "meta dataset"
+    assert result.presentation_of({"experiment": "other_images"}).title == "other images"

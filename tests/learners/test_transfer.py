@@ -67,3 +67,21 @@ def test_fine_tuning_trains_a_new_head_on_an_untouched_backbone():
     assert np.any(
         np.asarray(adapted.weights["head"]["classes"]["kernel"]) != fresh["classes"]["kernel"]
     )
+
+
+def test_a_traced_number_of_steps_gives_what_the_same_python_number_gives():
+    network, examples, key = fully_connected(3, ()), _examples(), jax.random.key(2)
+
+    def adapted_by(steps):
+        return scratch(network, optax.adam(0.05), steps=steps).adapt((), examples, key).weights
+
+    traced, numbers = jax.jit(adapted_by), (0, 1, 3)
+    start, *plainly = jax.jit(lambda: [network.init(key, (3,))[0], *map(adapted_by, numbers)])()
+    seen = [start["classes"]["kernel"]]
+    for steps, plain in zip(numbers, plainly, strict=True):
+        found = traced(np.int32(steps))
+        # Unrolled or not, a loop may round differently.
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found, plain)
+        seen.append(found["classes"]["kernel"])
+    np.testing.assert_allclose(seen[0], seen[1], atol=1e-6)
+    assert np.any(seen[1] != seen[2]) and np.any(seen[2] != seen[3])

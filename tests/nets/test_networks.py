@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from metabone.errors import InputError
-from metabone.nets.frozen import features, on_frozen
+from metabone.nets.frozen import feature_program, features, on_frozen
 from metabone.nets.network import Network
 from metabone.nets.networks import conv_net, fully_connected, smi_net, vgg16
 
@@ -70,7 +70,8 @@ def test_stored_features_equal_a_fresh_forward_pass():
     network = on_frozen(backbone, head)
     weights, stats = jax.jit(lambda k: network.init(k, (32, 32, 1)))(jax.random.key(0))
     body = weights["backbone"]
-    stored = features(backbone, body["params"], body["norm_stats"], images, prepare, batch=2)
+    program = feature_program(backbone, prepare)
+    stored = features(program, body["params"], body["norm_stats"], images, batch=2)
     assert stored.shape == (5, 1, 1, 32) and stored.dtype == np.float32
     through = jax.jit(network.apply, static_argnums=3)(weights, stats, prepare(images), True)[0]
     from_store = head.apply(weights["head"], {}, stored, True)[0]

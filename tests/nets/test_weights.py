@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from metabone.errors import InputError
-from metabone.nets.frozen import features
+from metabone.nets.frozen import feature_program, features
 from metabone.nets.networks import vgg16
 from metabone.nets.weights import centre_bgr, load_vgg16, standardise_rgb
 
@@ -169,7 +169,9 @@ def test_loaded_weights_give_features_of_images(tmp_path):
     loaded = load_vgg16(_save(tmp_path / "w", _torch(batch_norm=True)))
     network = vgg16(0, width=loaded.width, widths=(), batch_norm=True)
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
-    found = features(network, loaded.params, loaded.norm_stats, images, loaded.prepare, batch=2)
+    found = features(
+        feature_program(network, loaded.prepare), loaded.params, loaded.norm_stats, images, batch=2
+    )
     assert found.shape == (3, 1, 1, 32) and np.isfinite(found).all() and found.any()
 
 

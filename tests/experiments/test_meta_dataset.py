@@ -1,0 +1,518 @@
+"""The experiment as its user starts it: folders of labelled images, a folder of runs."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import meta_dataset_arms
+from experiments.learned import save_seen
+from experiments.meta_dataset_arms import Arm
+from experiments.meta_dataset_settings import MetaDatasetSettings
+from metabone.datasets.fingerprints import image_fingerprints
+from metabone.datasets.source import load_films
+from metabone.evaluation.tasks import Candidate
+from metabone.nets.networks import fully_connected
+from metabone.training.results import ResultFile
+
+NAMES = [f"n{number:08}" for number in range(1, 12)]
+SHARED = NAMES[5]  # of both sources
+IMAGES = 6  # a class
+
+# The least of everything: all that this run can show is that it hangs together.
+SETTINGS = {
+    "size": 16,
+    "channels": 3,
+    "filters": 2,
+    "hidden": [4],
+    "backbone": "conv4",
+    "backbone_width": 0.03,
+    "pretrain_hidden": [4],
+    "pretrain_steps": 2,
+    "pretrain_batch": 4,
+    "meta_steps": 20,
+    "head_steps": 20,
+    "meta_batch": 1,
+    "meta_shots": 1,
+    "meta_queries": 1,
+    "inner_steps": 1,
+    "test_steps": 1,
+    "order": 1,
+    "adapts": "head",
+    "validate_every": 10,
+    "validation_tasks": 2,
+    "ways": 2,
+    "shots": [5],  # the first column of the preset
+    "queries": 1,
+    "tasks": 5,
+    "search_tasks": 2,
+    "search_rates": [0.001, 0.03],
+    "search_steps": [1, 4],
+    "search_decays": [0.01],
+}
+ASKED = ("shots", "queries", "tasks")
+CHOICES = [(rate, steps, 0.01) for rate in (0.001, 0.03) for steps in (1, 4)]
+ARMS = {(learning, model) for learning in ("meta", "base") for model in ("scratch", "pretrained")}
+
+# Starts experiments one after another; what they all import is imported once.
+STARTER = """
+import json, os, runpy, sys
+import experiments.meta_dataset_arms, experiments.smi_arms
+import metabone.datasets.folder, metabone.datasets.rsna, metabone.datasets.streaming
+import metabone.evaluation.report, metabone.training.run
+
+for line in sys.stdin:
+    module, flags, printed, said = json.loads(line)
+    if not (child := os.fork()):
+        for name, number in ((printed, 1), (said, 2)):
+            os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
+        sys.argv = [module, *flags]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def flags_of(settings):
+    def text(value):
+        return ",".join(map(str, value)) if isinstance(value, list) else value
+
+    return [f"--{name}={text(value)}" for name, value in settings.items()]
+
+
+def make_source(folder, names, seed, count=IMAGES):
+    """Classes of noise, of several sizes, some grey."""
+    rng = np.random.default_rng(seed)
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for index in range(count):
+            size = rng.integers(8, 17, 2)
+            pixels = rng.integers(0, 256, (*size, 3) if index % 2 else tuple(size), np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{index}.png")
+    return f"folder:{folder}"
+
+
+def make_films(folder):
+    """Hand films of noise, four younger and four older than 130 months."""
+    (folder / "images").mkdir(parents=True)
+    rows = ["id,bone_age_months,sex"]
+    for index, months in enumerate((60, 70, 80, 90, 140, 150, 160, 170)):
+        rows.append(f"{100 + index},{months},{'FM'[index % 2]}")
+        pixels = np.random.default_rng(index).integers(0, 256, (32, 32), np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{100 + index}.png")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return f"rsna:{folder}"
+
+
+class Place:
+    """Sources, and what the processes of this file share: compilations, and their imports."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.sources = [
+            make_source(folder / "one", NAMES[:6], seed=1),
+            make_source(folder / "two", NAMES[5:], seed=2),
+        ]
+        self.environment = os.environ | {
+            "JAX_PLATFORMS": "cpu",
+            "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            # There is nothing here that fast code would make faster.
+            "XLA_FLAGS": "--xla_backend_optimization_level=0 "
+            "--xla_llvm_disable_expensive_passes=true",
+        }
+        self._starter = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", STARTER],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def flags(self, run, settings, runs_dir=None):
+        where = {"runs_dir": runs_dir or self.folder / "runs", "data_dir": self.folder / "data"}
+        return flags_of(where | {"run": run} | settings)
+
+    def start(self, flags, module="experiments.meta_dataset"):
+        """Runs an experiment to its end: exit status, standard output, standard error."""
+        files = [self.folder / "printed", self.folder / "said"]
+        line = json.dumps([module, flags, *map(str, files)])
+        self._starter.stdin.write(line + "\n")
+        self._starter.stdin.flush()
+        return (int(self._starter.stdout.readline()), *(file.read_text() for file in files))
+
+    def finish(self, *args, **kwargs):
+        status, printed, said = self.start(*args, **kwargs)
+        assert status == 0, said
+        return printed
+
+    def close(self):
+        self._starter.communicate(timeout=60)
+        assert self._starter.returncode == 0
+
+    def path(self, run, experiment="meta_dataset"):
+        return self.folder / "runs" / experiment / run
+
+    def result(self, run, experiment="meta_dataset"):
+        return json.loads((self.path(run, experiment) / "result.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    place = Place(tmp_path_factory.mktemp("meta_dataset"))
+    yield place
+    place.close()
+
+
+def miniature(place, **changes):
+    return SETTINGS | {"meta_sources": place.sources} | changes
+
+
+@pytest.fixture(scope="module")
+def whole(place):
+    """The miniature, left alone until its end, as a user starts it."""
+    command = [sys.executable, "-m", "experiments.meta_dataset"]
+    process = subprocess.run(
+        [*command, *place.flags("whole", miniature(place))],
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert process.returncode == 0, process.stderr
+    place.printed = process.stdout
+    return place.result("whole")
+
+
+def assert_refused(started, *parts):
+    status, printed, said = started
+    assert status == 2, said
+    assert printed == ""
+    *before, line = said.splitlines()
+    assert all(each.startswith("meta-training: ") for each in before)  # in memory or streamed
+    assert line.startswith("error: ") and line.isprintable()
+    for part in parts:
+        assert str(part) in line
+
+
+@pytest.mark.slow
+def test_the_experiment_ends_in_four_learners_rows_and_a_report(place, whole):
+    assert whole["experiment"] == "meta_dataset" and whole["complete"] is True
+    kinds = {
+        (*arm, shots, norm)
+        for arm in ARMS
+        for shots in SETTINGS["shots"]
+        for norm in ("inductive", "transductive")
+    }
+    found = {(r["learning"], r["model"], r["shots"], r["norm"]): r for r in whole["rows"]}
+    assert found.keys() == kinds and len(whole["rows"]) == len(kinds) == 8
+    for row in whole["rows"]:
+        expected = {"metric": "accuracy", "n": 5, "unit": "tasks"}
+        assert row.items() >= expected.items()
+        # Five tasks of two queries.
+        assert row["mean"] == row["mean_of_first_5"] == pytest.approx(round(row["mean"] * 10) / 10)
+        assert row["ci95"] >= 0
+    for (learning, model, shots, norm), row in found.items():
+        if model == "pretrained" and norm == "transductive":  # heads have no batch norm
+            assert row["mean"] == found[learning, model, shots, "inductive"]["mean"]
+    for name in ("result.json", "report.html"):
+        assert str(place.path("whole") / name) in place.printed
+        assert (place.path("whole") / name).is_file()
+
+
+@pytest.mark.slow
+def test_a_class_of_both_sources_counts_once_and_parts_share_no_class(place, whole):
+    assert whole["dropped_classes"] == [
+        {
+            "class_name": SHARED,
+            "source": place.sources[1],
+            "kept_as": SHARED,
+            "kept_in": place.sources[0],
+            "count": IMAGES,
+        }
+    ]
+    parts = whole["meta_classes"]
+    assert [len(parts[part]) for part in ("train", "validation", "test")] == [7, 2, 2]
+    assert sorted([*parts["train"], *parts["validation"], *parts["test"]]) == NAMES
+    one, two = whole["data"]
+    assert (one["role"], one["source"], one["count"]) == ("meta", place.sources[0], 36)
+    assert (two["role"], two["source"], two["count"]) == ("meta", place.sources[1], 30)
+    left_out = f"1 classes (6 images) left out that {place.sources[0]} has as well"
+    assert left_out in two["conversions"] and left_out not in one["conversions"]
+
+
+@pytest.mark.slow
+def test_every_choice_for_base_learning_is_on_record_best_first(whole):
+    for model in ("scratch", "pretrained"):
+        for shots in SETTINGS["shots"]:
+            found = [e for e in whole["search"] if (e["model"], e["shots"]) == (model, shots)]
+            tried = [tuple(entry["options"].values()) for entry in found]
+            np.testing.assert_allclose(sorted(tried), CHOICES, rtol=1e-6)
+            assert list(found[0]["options"]) == ["rate", "steps", "decay"]
+            means = [entry["mean"] for entry in found]
+            assert means == sorted(means, reverse=True)
+            assert {entry["n"] for entry in found} == {SETTINGS["search_tasks"]}
+    assert len(whole["search"]) == 2 * len(CHOICES)
+
+
+@pytest.fixture
+def spied(monkeypatch):
+    """Base learning without any: which choices are searched, and with which tasks are measured."""
+    searched, measured = [], []
+
+    def search(measure, candidates, *args, **kwargs):
+        searched.append(candidates)
+        return [Candidate(candidates[2], 0.9, 0.1, 2), Candidate(candidates[0], 0.5, 0.1, 2)]
+
+    def measure_tasks(measure, options, *args, **kwargs):
+        measured.append(options)
+        return np.full((5, 2), 0.5)
+
+    monkeypatch.setattr(meta_dataset_arms, "search", search)
+    monkeypatch.setattr(meta_dataset_arms, "measure_tasks", measure_tasks)
+    return searched, measured
+
+
+def fill(folder, **changes):
+    """Fills the rows of one model; its results are in `folder`."""
+    config = MetaDatasetSettings(shots=(5, 20), search_rates=(0.1, 0.3), **changes)
+    folder.mkdir(exist_ok=True)
+    run = SimpleNamespace(results=ResultFile(folder / "result.json", "meta_dataset"))
+    arm = Arm("pretrained", fully_connected(5, ()), None, lambda: None, None, None)
+    meta_dataset_arms.fill_arm(config, run, arm)
+    return run.results
+
+
+def test_base_learning_uses_the_best_choice_of_its_search_and_searches_once(tmp_path, spied):
+    searched, measured = spied
+    results = fill(tmp_path / "run")
+    assert [len(offered) for offered in searched] == [24, 24]  # 2 rates, 4 steps, 3 decays
+    best = searched[0][2]
+    assert best == {"rate": np.float32(0.1), "steps": 25, "decay": np.float32(10)}
+    assert measured == [{}, {}, best, best]  # meta at 5 and 20 shots, base likewise
+    assert [(e["shots"], e["mean"]) for e in results.get("search")] == [
+        (5, 0.9),
+        (5, 0.5),
+        (20, 0.9),
+        (20, 0.5),
+    ]
+    # Killed behind the search, before the rows were written.
+    found = json.loads((tmp_path / "run" / "result.json").read_text())
+    (tmp_path / "run" / "result.json").write_text(json.dumps(found | {"rows": []}))
+    fill(tmp_path / "run")
+    assert len(searched) == 2 and measured[4:] == measured[:4]
+    assert all(isinstance(options["steps"], np.int32) for options in measured if options)
+
+
+def test_learners_of_a_run_take_its_choice_at_the_nearest_number_of_shots(tmp_path, spied):
+    searched, measured = spied
+    fill(tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    for entry in record["search"]:
+        entry["options"]["steps"] = float(entry["shots"])
+    (tmp_path / "run" / "result.json").write_text(json.dumps(record))
+    measured.clear()
+    fill(tmp_path / "other", evaluate=str(tmp_path / "run"), target="folder:x")
+    assert [options["steps"] for options in measured if options] == [5, 20]
+    assert len(searched) == 2  # of the first run
+
+
+def trained_copy(place, run, name):
+    shutil.copytree(place.path(run), place.path(name))
+    return place.path(name)
+
+
+@pytest.mark.slow
+def test_a_finished_experiment_started_again_changes_nothing(place, whole):
+    def content():
+        files = {path for path in place.path("whole").rglob("*") if path.is_file()}
+        # It notes if the code was changed meanwhile.
+        return {path: path.read_bytes() for path in files if path.name != "config.json"}
+
+    before = content()
+    assert place.finish(place.flags("whole", miniature(place))) == place.printed
+    assert content() == before
+
+
+@pytest.mark.slow
+def test_a_streamed_run_killed_in_the_middle_ends_with_the_figures_of_one_in_memory(place, whole):
+    flags = place.flags("streamed", miniature(place, memory_gib=0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.meta_dataset", *flags],
+        env=place.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    ends = time.monotonic() + 300
+    while not rows_of(place.path("streamed")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < ends, "waited in vain for the moment to kill"
+        time.sleep(0.005)
+    process.kill()
+    assert "above the 0 bytes allowed: streamed" in process.communicate()[1]
+    assert process.returncode == -signal.SIGKILL
+    assert 0 < len(rows_of(place.path("streamed"))) < len(whole["rows"])
+
+    place.finish(flags)
+    streamed = place.result("streamed")
+    for name in ("complete", "rows", "search", "data", "meta_classes", "dropped_classes"):
+        assert streamed[name] == whole[name], name
+    metrics = [(place.path(run) / "metrics.jsonl").read_text() for run in ("streamed", "whole")]
+    assert metrics[0] == metrics[1]
+
+
+def rows_of(run):
+    try:
+        return json.loads((run / "result.json").read_text())["rows"]
+    except FileNotFoundError:
+        return []
+
+
+@pytest.mark.slow
+def test_learners_measured_once_more_on_their_own_unseen_classes_give_the_same_rows(place, whole):
+    together = place.folder / "together"
+    for source in reversed(place.sources):  # the first has the class of both
+        shutil.copytree(source.removeprefix("folder:"), together, dirs_exist_ok=True)
+    for file in (place.folder / "one" / SHARED).iterdir():
+        shutil.copy(file, together / SHARED)
+    asked = {name: SETTINGS[name] for name in ASKED}
+    flags = {"evaluate": place.path("whole"), "target": f"folder:{together}"}
+    place.finish(place.flags("again", asked | flags))
+    again = place.result("again")
+    # The paper's figures are of its own classes alone.
+    assert again["rows"] == [row | {"paper": None} for row in whole["rows"]]
+    assert again["meta_classes"] == whole["meta_classes"]
+    seen = {*whole["meta_classes"]["train"], *whole["meta_classes"]["validation"]}
+    assert {entry["class_name"] for entry in again["dropped_classes"]} == seen
+    assert not (place.path("again") / "checkpoints").exists()  # nothing was trained
+
+
+@pytest.mark.slow
+def test_learners_are_measured_on_other_classes_in_the_columns_that_these_can_fill(place, whole):
+    split = whole["meta_classes"]
+    seen = [split["train"][0], split["validation"][1]]
+    others = [split["test"][0], "n00000021"]
+    target = make_source(place.folder / "others", [*seen, *others], seed=3)
+    flags = {"evaluate": place.path("whole"), "target": target, "queries": 1, "tasks": 5}
+    place.finish(place.flags("others", flags))
+    found = place.result("others")
+    assert {(r["learning"], r["model"]) for r in found["rows"]} == ARMS
+    assert len(found["rows"]) == len(whole["rows"])
+    assert {(r["shots"], r["n"], r["paper"]) for r in found["rows"]} == {(5, 5, None)}
+    assert "10, 20 shots left out: with 1 queries they need more" in found["learners"]
+    assert found["meta_classes"] == split | {"test": sorted(others)}
+    dropped = [(e["class_name"], e["kept_in"], e["count"]) for e in found["dropped_classes"]]
+    assert dropped == [(name, str(place.path("whole")), IMAGES) for name in sorted(seen)]
+    entries = [(entry["role"], entry["source"]) for entry in found["data"]]
+    assert entries == [("target", target), *(("meta", source) for source in place.sources)]
+
+
+@pytest.mark.slow
+def test_a_target_with_images_that_the_run_learned_from_is_refused(place, whole):
+    target = make_source(place.folder / "mixed", ["n00000031", "n00000032"], seed=4)
+    trained = whole["meta_classes"]["train"][0]
+    folder = place.folder / ("one" if trained in NAMES[:6] else "two") / trained
+    for index in (0, 1):
+        shutil.copy(folder / f"{index}.png", place.folder / "mixed/n00000032" / f"again{index}.png")
+    asked = {name: SETTINGS[name] for name in ASKED}
+    flags = {"evaluate": place.path("whole"), "target": target}
+    started = place.start(place.flags("mixed", asked | flags))
+    assert_refused(started, f"{target}: 2 of its images", place.path("whole"))
+    assert not place.path("mixed").exists()
+
+
+CUTS = {"cuts": 130, "shots": 1, "queries": 1, "draws": 2, "base_steps": 1}
+
+
+@pytest.mark.slow
+def test_the_learners_read_films_without_further_training(place, whole):
+    target = make_films(place.folder / "films")
+    flags = {"meta_learner": place.path("whole"), "target": target} | CUTS
+    place.finish(place.flags("films", flags), module="experiments.smi")
+    found = place.result("films", "smi")
+    assert found["complete"] is True
+    kinds = {(*arm, norm) for arm in ARMS for norm in ("inductive", "transductive")}
+    assert {(r["learning"], r["model"], r["norm"]) for r in found["rows"]} == kinds
+    assert {(r["shots"], r["n"], r["unit"]) for r in found["rows"]} == {(1, 2, "draws")}
+    entries = [(entry["role"], entry["source"]) for entry in found["data"]]
+    assert entries == [("target", target), *(("meta", source) for source in place.sources)]
+    assert not (place.path("films", "smi") / "checkpoints").exists()
+    assert not (place.path("films", "smi") / "metrics.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_films_that_the_learners_were_trained_on_are_refused(place, whole):
+    """As meta-training would have seen them: grey repeated to the three channels of the run."""
+    target = make_films(place.folder / "seen films")
+    films = load_films(target, size=16, cuts=[130], data_dir=str(place.folder / "data"))
+    regions = films.regions.reshape(-1, *films.regions.shape[2:])
+    folder = trained_copy(place, "whole", "saw_films")
+    save_seen(folder, image_fingerprints(np.repeat(regions[:3], 3, axis=-1)))
+    flags = {"meta_learner": folder, "target": target} | CUTS
+    started = place.start(place.flags("refused", flags), module="experiments.smi")
+    assert_refused(started, target, "3 of its images", folder)
+    assert not place.path("refused", "smi").exists()
+
+
+@pytest.mark.slow
+def test_a_run_to_evaluate_needs_a_target(place, whole):
+    started = place.start(place.flags("refused", {"evaluate": place.path("whole")}))
+    assert_refused(started, "--evaluate=RUN", "--target=SOURCE")
+    assert not place.path("refused").exists()
+
+
+# Each returns the settings to start with and what the message must say.
+def target_without_evaluate(place, folder):
+    return miniature(place, target=place.sources[0]), ["--evaluate=RUN", "--target=SOURCE"]
+
+
+def unknown_source(place, folder):
+    sources = [place.sources[0], f"foldr:{folder}"]
+    return miniature(place, meta_sources=sources), [f"foldr:{folder}", "folder"]
+
+
+def too_few_classes(place, folder):
+    return miniature(place, ways=4), ["11 classes", "4 ways", "train"]
+
+
+def too_few_images(place, folder):
+    return miniature(place, shots=[1, 6]), ["shots (=6) + queries (=1) need 7", "has 6"]
+
+
+def no_rate(place, folder):
+    return miniature(place, search_rates=0), ["--search_rates=0", "above 0"]
+
+
+def run_of_another_experiment(place, folder):
+    (folder / "run").mkdir()
+    (folder / "run" / "config.json").write_text(json.dumps({"experiment": "smi", "config": {}}))
+    flags = {"evaluate": folder / "run", "target": place.sources[0]}
+    return flags, [folder / "run", "meta_dataset"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        target_without_evaluate,
+        unknown_source,
+        too_few_classes,
+        too_few_images,
+        no_rate,
+        run_of_another_experiment,
+    ],
+    ids=lambda spoil: spoil.__name__,
+)
+def test_bad_input_is_one_line_and_leaves_no_run(place, tmp_path, spoil):
+    settings, parts = spoil(place, tmp_path)
+    started = place.start(place.flags("refused", settings, runs_dir=tmp_path / "runs"))
+    assert_refused(started, *parts)
+    assert not (tmp_path / "runs").exists()
