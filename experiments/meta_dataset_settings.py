@@ -72,10 +72,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         validation_tasks=50,
         pretrain_steps=400,
         pretrain_rate=3e-3,
-        tasks=200,
+        tasks=100,
         search_tasks=10,
         search_rates=(1e-3, 3e-3),
-        search_steps=(20, 40),
+        search_steps=(10, 30),
         search_decays=(1e-2,),
     ),
     "cpu": dict(
