@@ -133,6 +133,7 @@ def with_trained_settings(
     run: str | os.PathLike,
     experiments: Sequence[str],
     asked_now: Sequence[str],
+    unless_given: Sequence[str] = (),
     phases: Sequence[str] | None = None,
 ) -> Settings:
     """The settings of a trained run, but for what is asked of its learners now.
@@ -144,6 +145,7 @@ def with_trained_settings(
       run: its folder.
       experiments: which experiments' runs will do.
       asked_now: settings that may differ from the run's.
+      unless_given: those of them that stay the run's where no flag names them.
       phases: the trainings that are needed of it; by default all.
 
     Returns:
@@ -170,7 +172,8 @@ def with_trained_settings(
     stored = stored_settings(record["config"], type(config))
     for phase in phases_of(stored) if phases is None else phases:
         load_checkpoint(folder / "checkpoints" / phase, best=True)
-    kept = {name: getattr(config, name) for name in asked_now}
+    asked = [name for name in asked_now if name in given or name not in unless_given]
+    kept = {name: getattr(config, name) for name in asked}
     return dataclasses.replace(config, **(stored | kept))
 
 

@@ -145,6 +145,7 @@ def with_learners_of(config: MetaDatasetSettings, given: Sequence[str]) -> MetaD
         run=config.evaluate,
         experiments=["meta_dataset"],
         asked_now=_ASKED_NOW,
+        unless_given=("shots", "queries", "tasks"),
     )
     return dataclasses.replace(found, meta_sources=(config.target,))
 
