@@ -100,7 +100,9 @@ def maml_of(config: LearnerSettings, network: Network, adapts: str = "all") -> M
 
 
 def check_networks(config: LearnerSettings) -> None:
-    """Raises `InputError` for networks or learners that cannot be built."""
+    """Raises `InputError` for networks, weights or learners that cannot be."""
+    if config.backbone_weights:
+        published_backbone(config)
     backbone_of(config, 0, ())
     for network in (whole_network(config, 5), head_network(config, 5)):
         maml_of(config, network)

@@ -11,8 +11,8 @@ from experiments.learning import split_classes
 from experiments.meta_dataset_settings import MetaDatasetSettings
 from metabone.datasets.combined import CombinedImages, combine, read_same_classes
 from metabone.datasets.images import Images, ImageSet
+from metabone.datasets.memory import choose
 from metabone.datasets.source import open_images
-from metabone.datasets.streaming import choose
 
 
 class Data(NamedTuple):

@@ -26,8 +26,8 @@ from experiments.meta_dataset_arms import arms, fill_arm, seen_fingerprints
 from experiments.meta_dataset_settings import PRESETS, MetaDatasetSettings, check, with_learners_of
 from experiments.settings import define_flags, launch, resolve
 from metabone.datasets.combined import CombinedImages
+from metabone.datasets.data_dir import resolve_data_dir
 from metabone.datasets.fingerprints import image_fingerprints
-from metabone.datasets.prepared import resolve_data_dir
 from metabone.datasets.source import parse_source
 from metabone.errors import InputError
 from metabone.evaluation.report import write_report

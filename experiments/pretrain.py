@@ -23,7 +23,7 @@ from experiments.meta_data import Data, load_sources, split_images
 from experiments.meta_dataset_arms import NORMS, base_of, measure_of, test_store, train_features
 from experiments.meta_dataset_settings import PRESETS, MetaDatasetSettings, check
 from experiments.settings import define_flags, launch, resolve, setting
-from metabone.datasets.prepared import resolve_data_dir
+from metabone.datasets.data_dir import resolve_data_dir
 from metabone.datasets.source import parse_source
 from metabone.errors import InputError
 from metabone.evaluation.report import write_report

@@ -27,9 +27,9 @@ from experiments.learning import check_networks, describe, split_classes
 from experiments.settings import define_flags, launch, resolve
 from experiments.smi_arms import Arm, arms
 from experiments.smi_settings import PRESETS, SmiSettings, check, with_learners_of
+from metabone.datasets.data_dir import resolve_data_dir
 from metabone.datasets.fingerprints import check_disjoint, image_fingerprints
 from metabone.datasets.images import ImageSet
-from metabone.datasets.prepared import resolve_data_dir
 from metabone.datasets.source import IMAGE_KINDS, load_films, load_images, parse_source
 from metabone.episodes.store import build_store, check_enough
 from metabone.errors import InputError

@@ -17,6 +17,7 @@ import tensorflow_datasets as tfds
 
 from metabone.datasets import pickled
 from metabone.datasets.arrays import MAX_IMAGES, encode_png
+from metabone.datasets.data_dir import resolve_data_dir
 from metabone.datasets.labelled import (
     LabelledImages,
     Listing,
@@ -24,7 +25,6 @@ from metabone.datasets.labelled import (
     by_class,
     open_labelled,
 )
-from metabone.datasets.prepared import resolve_data_dir
 from metabone.errors import InputError
 
 ARCHIVE = "cifar-100-python.tar.gz"
@@ -73,7 +73,7 @@ def open_cifar100(
       source: The source string as given, for the record.
       size: Height and width of the images.
       channels: 1 or 3.
-      data_dir: Where prepared records lie, see `prepared.resolve_data_dir`.
+      data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
 
     Returns:
       The images by class, classes and files in order of name.

@@ -39,7 +39,7 @@ def open_images(
       source: The source string as given, for the record.
       size: Height and width of the images.
       channels: 1 or 3.
-      data_dir: Where prepared records lie, see `prepared.resolve_data_dir`.
+      data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
 
     Returns:
       The images by class, classes and files in order of name.

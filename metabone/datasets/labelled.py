@@ -175,7 +175,7 @@ def open_labelled(
       source: The source string as given, for the record.
       size: Height and width that images are to be read at.
       channels: 1 or 3.
-      data_dir: Where prepared records lie, see `prepared.resolve_data_dir`.
+      data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
 
     Returns:
       The images, in the order of the listing.

@@ -79,7 +79,7 @@ def open_omniglot(
       source: The source string as given, for the record.
       size: Height and width of the images.
       channels: 1 or 3.
-      data_dir: Where prepared records lie, see `prepared.resolve_data_dir`.
+      data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
 
     Returns:
       The drawings by class, classes and files in order of name; a class is named
@@ -113,7 +113,7 @@ def open_medmnist(
       source: The source string as given, for the record.
       size: Height and width of the images.
       channels: 1 or 3.
-      data_dir: Where prepared records lie, see `prepared.resolve_data_dir`.
+      data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
 
     Returns:
       The images by class, named by the labels' numbers with leading zeros.

@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.utils import tqdm_utils
 from tensorflow_datasets.proto import tf_example_pb2
 
+from metabone.datasets.data_dir import resolve_data_dir
 from metabone.errors import InputError
 
 SPLIT = "train"
@@ -146,12 +147,6 @@ def prepare(
                 "set METABONE_DATA_DIR or data_dir to a folder that can"
             ) from None
     return _open(place)
-
-
-def resolve_data_dir(data_dir: str | os.PathLike | None) -> Path:
-    """Says where records lie: as given, or `$METABONE_DATA_DIR`, or `~/.cache/metabone`."""
-    given = data_dir or os.environ.get("METABONE_DATA_DIR") or "~/.cache/metabone"
-    return Path(given).expanduser().absolute()
 
 
 def _write(make_builder: Callable[[Path], RecordBuilder], place: Path, root: Path) -> None:

@@ -82,7 +82,7 @@ def load(
       source: The source string as given, for the record.
       size: Height and width of the region.
       cuts: Bone ages in months at which a new class begins.
-      data_dir: Where prepared records lie, see `prepared.resolve_data_dir`.
+      data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
       examples: Number of whole films to keep, spread over the classes, at most 512 x 512.
 
     Returns:

@@ -50,7 +50,7 @@ def open_tfds(
       source: The source string as given, for the record.
       size: Height and width of the images.
       channels: 1 or 3.
-      data_dir: Where prepared records lie, see `prepared.resolve_data_dir`; the data set itself is
+      data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`; the data set itself is
         looked for in `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
 
     Returns:

@@ -11,8 +11,9 @@ import numpy as np
 import optax
 import pytest
 
+from metabone.datasets.memory import choose
 from metabone.datasets.source import open_images
-from metabone.datasets.streaming import RowStream, choose
+from metabone.datasets.streaming import RowStream
 from metabone.episodes.sampling import sample
 from metabone.episodes.store import build_store
 from metabone.episodes.windows import episode_plan, streamed_batch, streamed_episode
