@@ -1,5 +1,6 @@
 """The classes that meta-learning trains on, chooses on and is tested on, from several sources."""
 
+import dataclasses
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,6 +48,31 @@ def load_sources(
     ]
     same = read_same_classes(Path(config.same_classes)) if config.same_classes else {}
     return combine(parts, same, taken)
+
+
+def with_possible_shots(
+    config: MetaDatasetSettings, images: Images, asked: bool
+) -> tuple[MetaDatasetSettings, list[str]]:
+    """Leaves out columns that a target cannot fill, unless they were asked for.
+
+    Args:
+      config: of this command line.
+      images: the sources.
+      asked: whether `--shots` was given.
+
+    Returns:
+      The settings, and a note on each column left out.
+    """
+    fewest = min(np.bincount(images.labels).tolist())
+    possible = tuple(shots for shots in config.shots if shots + config.queries <= fewest)
+    if not config.evaluate or asked or not possible or possible == config.shots:
+        return config, []
+    left_out = ", ".join(str(shots) for shots in config.shots if shots not in possible)
+    note = (
+        f"{left_out} shots left out: with {config.queries} queries they need more images than the "
+        f"{fewest} of some class."
+    )
+    return dataclasses.replace(config, shots=possible), [note]
 
 
 def split_images(config: MetaDatasetSettings, images: CombinedImages) -> Data:

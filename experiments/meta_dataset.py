@@ -15,13 +15,12 @@ import hashlib
 import json
 from pathlib import Path
 
-import numpy as np
 from absl import flags
 
 from experiments.learned import check_backbone, check_unseen, data_of, save_seen
 from experiments.learner_settings import with_backbone_of
 from experiments.learning import check_networks, describe
-from experiments.meta_data import Data, load_sources, split_images
+from experiments.meta_data import Data, load_sources, split_images, with_possible_shots
 from experiments.meta_dataset_arms import arms, fill_arm, seen_fingerprints
 from experiments.meta_dataset_settings import PRESETS, MetaDatasetSettings, check, with_learners_of
 from experiments.settings import define_flags, launch, resolve
@@ -76,31 +75,6 @@ def classes_seen(run: Path) -> dict[str, str]:
     """Classes that a run trained or chose its learners on, and where they were."""
     split = read_json(run / "result.json")["meta_classes"]
     return {name: str(run) for part in ("train", "validation") for name in split.get(part, [])}
-
-
-def with_possible_shots(
-    config: MetaDatasetSettings, images: CombinedImages, asked: bool
-) -> tuple[MetaDatasetSettings, list[str]]:
-    """Leaves out columns that a target cannot fill, unless they were asked for.
-
-    Args:
-      config: of this command line.
-      images: the sources.
-      asked: whether `--shots` was given.
-
-    Returns:
-      The settings, and a note on each column left out.
-    """
-    fewest = min(np.bincount(images.labels).tolist())
-    possible = tuple(shots for shots in config.shots if shots + config.queries <= fewest)
-    if not config.evaluate or asked or not possible or possible == config.shots:
-        return config, []
-    left_out = ", ".join(str(shots) for shots in config.shots if shots not in possible)
-    note = (
-        f"{left_out} shots left out: with {config.queries} queries they need more images than the "
-        f"{fewest} of some class."
-    )
-    return dataclasses.replace(config, shots=possible), [note]
 
 
 def fill(config: MetaDatasetSettings, run: Run, images: CombinedImages, notes: list[str]) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from experiments import meta_dataset_arms
 from experiments.learned import save_seen
+from experiments.meta_data import with_possible_shots
 from experiments.meta_dataset_arms import Arm
 from experiments.meta_dataset_settings import MetaDatasetSettings
 from metabone.datasets.fingerprints import image_fingerprints
@@ -397,7 +398,7 @@ def test_learners_measured_once_more_on_their_own_unseen_classes_give_the_same_r
 
 
 @pytest.mark.slow
-def test_learners_are_measured_on_other_classes_in_the_columns_that_these_can_fill(place, whole):
+def test_learners_are_measured_on_other_classes_in_the_columns_of_their_run(place, whole):
     split = whole["meta_classes"]
     seen = [split["train"][0], split["validation"][1]]
     others = [split["test"][0], "n00000021"]
@@ -408,7 +409,7 @@ def test_learners_are_measured_on_other_classes_in_the_columns_that_these_can_fi
     assert {(r["learning"], r["model"]) for r in found["rows"]} == ARMS
     assert len(found["rows"]) == len(whole["rows"])
     assert {(r["shots"], r["n"], r["paper"]) for r in found["rows"]} == {(5, 5, None)}
-    assert "10, 20 shots left out: with 1 queries they need more" in found["learners"]
+    assert "left out" not in found["learners"]
     assert found["meta_classes"] == split | {"test": sorted(others)}
     dropped = [(e["class_name"], e["kept_in"], e["count"]) for e in found["dropped_classes"]]
     assert dropped == [(name, str(place.path("whole")), IMAGES) for name in sorted(seen)]
@@ -516,3 +517,16 @@ def test_bad_input_is_one_line_and_leaves_no_run(place, tmp_path, spoil):
     started = place.start(place.flags("refused", settings, runs_dir=tmp_path / "runs"))
     assert_refused(started, *parts)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "evaluate", "left"),
+    [(False, "run", (5,)), (True, "run", (5, 10)), (False, "", (5, 10))],
+)
+def test_columns_that_a_target_cannot_fill_are_left_out_unless_asked_for(asked, evaluate, left):
+    config = MetaDatasetSettings(evaluate=evaluate, shots=(5, 10), queries=15)
+    images = SimpleNamespace(labels=np.repeat([0, 1], [20, 40]))
+    found, notes = with_possible_shots(config, images, asked)
+    assert found.shots == left
+    assert len(notes) == (left == (5,))
+    assert all("10 shots left out: with 15 queries" in note for note in notes)
