@@ -19,7 +19,7 @@ from metabone.episodes.store import ImageStore, build_store, check_enough
 from metabone.episodes.types import Episode, Examples
 from metabone.episodes.windows import episode_plan, streamed_batch, streamed_episode
 from metabone.errors import InputError
-from metabone.evaluation.protocol import task_accuracies
+from metabone.evaluation.tasks import task_accuracies
 from metabone.learners import roles
 from metabone.learners.base import MetaLearner, cross_entropy
 from metabone.learners.maml import maml

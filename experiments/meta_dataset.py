@@ -11,8 +11,6 @@ minutes on two cores.
 """
 
 import dataclasses
-import hashlib
-import json
 from pathlib import Path
 
 from absl import flags
@@ -23,29 +21,23 @@ from experiments.learning import check_networks, describe
 from experiments.meta_data import Data, load_sources, split_images, with_possible_shots
 from experiments.meta_dataset_arms import arms, fill_arm, seen_fingerprints
 from experiments.meta_dataset_settings import PRESETS, MetaDatasetSettings, check, with_learners_of
+from experiments.runs import carry_out, define_run_flags, settings_given
 from experiments.settings import define_flags, launch, resolve
 from metabone.datasets.combined import CombinedImages
 from metabone.datasets.data_dir import resolve_data_dir
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.datasets.source import parse_source
-from metabone.errors import InputError
-from metabone.evaluation.report import write_report
-from metabone.evaluation.tables import all_tables, to_text
 from metabone.training.json_files import read_json
-from metabone.training.run import Run, open_run
+from metabone.training.run import Run
 
 define_flags(MetaDatasetSettings, PRESETS, default="demo")
-flags.DEFINE_string("runs_dir", "runs", "Folder of all runs.")
-flags.DEFINE_string("run", "", "Name of the run; by default the preset and a hash of the settings.")
-flags.DEFINE_string(
-    "data_dir", None, "Where prepared data are kept [$METABONE_DATA_DIR or ~/.cache/metabone]."
-)
+define_run_flags()
 
 
 def main() -> None:
     """Runs the experiment that the flags describe."""
     config = resolve(MetaDatasetSettings, PRESETS)
-    given = [field.name for field in dataclasses.fields(config) if flags.FLAGS[field.name].present]
+    given = settings_given(config)
     config = with_backbone_of(with_learners_of(config, given), given)
     check(config)
     check_networks(config)
@@ -55,20 +47,7 @@ def main() -> None:
     taken = classes_seen(Path(config.evaluate)) if config.evaluate else {}
     combined = load_sources(config, flags.FLAGS.data_dir, taken)
     config, notes = with_possible_shots(config, combined, "shots" in given)
-    plain = dataclasses.asdict(config)
-    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:6]
-    name = flags.FLAGS.run or f"{flags.FLAGS.preset}-{digest}"
-    with open_run(flags.FLAGS.runs_dir, "meta_dataset", name, plain, seed=config.seed) as run:
-        if not run.results.complete:
-            try:
-                fill(config, run, combined, notes)
-            except InputError:
-                run.discard()
-                raise
-        report = write_report(run.path)
-        for table in all_tables(read_json(run.path / "result.json")):
-            print(to_text(table), "\n")
-        print(f"result: {run.path / 'result.json'}\nreport: {report}")
+    carry_out("meta_dataset", config, lambda run: fill(config, run, combined, notes))
 
 
 def classes_seen(run: Path) -> dict[str, str]:

@@ -9,8 +9,6 @@ of fully connected layers trained on a few images of each of five validation cla
 """
 
 import dataclasses
-import hashlib
-import json
 from functools import partial
 
 import numpy as np
@@ -19,18 +17,17 @@ from absl import flags
 from experiments.learned import scaling_of
 from experiments.learner_settings import check_least
 from experiments.learning import check_networks, embed_array, head_network, pretrained_backbone
-from experiments.meta_data import Data, load_sources, split_images
+from experiments.meta_data import load_sources, split_images
 from experiments.meta_dataset_arms import NORMS, base_of, measure_of, test_store, train_features
 from experiments.meta_dataset_settings import PRESETS, MetaDatasetSettings, check
+from experiments.runs import carry_out, define_run_flags
 from experiments.settings import define_flags, launch, resolve, setting
+from metabone.datasets.combined import CombinedImages
 from metabone.datasets.data_dir import resolve_data_dir
 from metabone.datasets.source import parse_source
 from metabone.errors import InputError
-from metabone.evaluation.report import write_report
-from metabone.evaluation.tables import all_tables, to_text
 from metabone.evaluation.tasks import measure_tasks, task_rows
-from metabone.training.json_files import read_json
-from metabone.training.run import Run, open_run
+from metabone.training.run import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,11 +40,7 @@ class PretrainSettings(MetaDatasetSettings):
 
 
 define_flags(PretrainSettings, PRESETS, default="demo")
-flags.DEFINE_string("runs_dir", "runs", "Folder of all runs.")
-flags.DEFINE_string("run", "", "Name of the run; by default the preset and a hash of the settings.")
-flags.DEFINE_string(
-    "data_dir", None, "Where prepared data are kept [$METABONE_DATA_DIR or ~/.cache/metabone]."
-)
+define_run_flags()
 
 
 def main() -> None:
@@ -62,28 +55,13 @@ def main() -> None:
     for source in config.meta_sources:
         parse_source(source)
     images = load_sources(config, flags.FLAGS.data_dir, {})
-    data = split_images(config, images)
-    plain = dataclasses.asdict(config)
-    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:6]
-    name = flags.FLAGS.run or f"{flags.FLAGS.preset}-{digest}"
-    with open_run(flags.FLAGS.runs_dir, "pretrain", name, plain, seed=config.seed) as run:
-        if not run.results.complete:
-            try:
-                run.record_data(
-                    [{"role": "meta", **dataclasses.asdict(each)} for each in images.provenances]
-                )
-                fill(config, run, data)
-            except InputError:
-                run.discard()
-                raise
-        report = write_report(run.path)
-        for table in all_tables(read_json(run.path / "result.json")):
-            print(to_text(table), "\n")
-        print(f"result: {run.path / 'result.json'}\nreport: {report}")
+    carry_out("pretrain", config, lambda run: fill(config, run, images))
 
 
-def fill(config: PretrainSettings, run: Run, data: Data) -> None:
+def fill(config: PretrainSettings, run: Run, images: CombinedImages) -> None:
     """Trains, and measures the features on the validation classes: the test classes stay unseen."""
+    data = split_images(config, images)
+    run.record_data([{"role": "meta", **dataclasses.asdict(each)} for each in images.provenances])
     run.results.set(
         seed=config.seed,
         learners=f"{config.backbone}, {config.backbone_width:g} times as wide, frozen.",

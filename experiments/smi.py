@@ -11,8 +11,6 @@ Without flags it does all of that on simulated films, in minutes on two cores.
 """
 
 import dataclasses
-import hashlib
-import json
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from absl import flags
 from experiments.learned import check_backbone, check_unseen, data_of, save_seen
 from experiments.learner_settings import with_backbone_of
 from experiments.learning import check_networks, describe, split_classes
+from experiments.runs import carry_out, define_run_flags, settings_given
 from experiments.settings import define_flags, launch, resolve
 from experiments.smi_arms import Arm, arms
 from experiments.smi_settings import PRESETS, SmiSettings, check, with_learners_of
@@ -41,26 +40,19 @@ from metabone.evaluation.protocol import (
     read_films,
 )
 from metabone.evaluation.published import min_kang_2018
-from metabone.evaluation.report import write_report
-from metabone.evaluation.tables import all_tables, to_text
 from metabone.learners.base import predictor
 from metabone.radiograph.film_sets import smi_stages
 from metabone.radiograph.films import FilmSet
 from metabone.radiograph.stages import merge_names, merge_stages, parse_merge
-from metabone.training.json_files import read_json
 from metabone.training.progress import ProgressLine
-from metabone.training.run import Run, open_run
+from metabone.training.run import Run
 
 _NORMS = ("inductive", "transductive")
 # Draws where every draw runs or even trains whole networks for each of several regions.
 _COSTLY = {("meta", "scratch"): 30, ("base", "scratch"): 5}
 
 define_flags(SmiSettings, PRESETS, default="demo")
-flags.DEFINE_string("runs_dir", "runs", "Folder of all runs.")
-flags.DEFINE_string("run", "", "Name of the run; by default the preset and a hash of the settings.")
-flags.DEFINE_string(
-    "data_dir", None, "Where prepared data are kept [$METABONE_DATA_DIR or ~/.cache/metabone]."
-)
+define_run_flags()
 
 
 Programs = dict[int, Future]  # by number of shots: what reads the films
@@ -177,7 +169,7 @@ def load_meta(config: SmiSettings) -> ImageSet:
 def main() -> None:
     """Runs the experiment that the flags describe."""
     config = resolve(SmiSettings, PRESETS)
-    given = [field.name for field in dataclasses.fields(config) if flags.FLAGS[field.name].present]
+    given = settings_given(config)
     config = with_backbone_of(with_learners_of(config, given), given)
     check(config)
     check_networks(config)
@@ -194,23 +186,15 @@ def main() -> None:
         films = load_target(config)
     if meta.kind != "simulated" and not learned_from(config):
         images = load_meta(config)
-    plain = dataclasses.asdict(config)
-    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:6]
-    name = flags.FLAGS.run or f"{flags.FLAGS.preset}-{digest}"
-    with open_run(flags.FLAGS.runs_dir, "smi", name, plain, seed=config.seed) as run:
-        if not run.results.complete:
-            try:
-                films = films if films is not None else load_target(config)
-                if images is None and not learned_from(config):
-                    images = load_meta(config)
-                fill(config, run, films, images)
-            except InputError:
-                run.discard()
-                raise
-        report = write_report(run.path)
-        for table in all_tables(read_json(run.path / "result.json")):
-            print(to_text(table), "\n")
-        print(f"result: {run.path / 'result.json'}\nreport: {report}")
+
+    def load_and_fill(run: Run) -> None:
+        # Simulations are rendered once it is known that the run needs them.
+        meta_images = images
+        if meta_images is None and not learned_from(config):
+            meta_images = load_meta(config)
+        fill(config, run, films if films is not None else load_target(config), meta_images)
+
+    carry_out("smi", config, load_and_fill)
 
 
 def learned_from(config: SmiSettings) -> str:

@@ -9,7 +9,7 @@ import optax
 
 from metabone.episodes.sampling import sample
 from metabone.episodes.store import build_store
-from metabone.evaluation.protocol import task_accuracies
+from metabone.evaluation.tasks import task_accuracies
 from metabone.learners.maml import maml
 from metabone.nets.networks import fully_connected
 

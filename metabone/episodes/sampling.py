@@ -37,6 +37,19 @@ def task_key(seed: int | jax.Array, step: int | jax.Array, task: int | jax.Array
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), step), task)
 
 
+def learner_key(key: jax.Array) -> jax.Array:
+    """What a learner draws from on a task, apart from all that the sampler draws.
+
+    Args:
+      key: the task's, see `task_key`.
+
+    Returns:
+      A typed key.
+    """
+    # The sampler splits the task's key in two, which is what folding in 0 and 1 gives.
+    return jax.random.fold_in(key, 2)
+
+
 def draw(key: jax.Array, store: ImageStore, ways: int, shots: int, queries: int) -> Draw:
     """Draws classes, in a new order each time, and distinct images of each.
 

@@ -1,4 +1,4 @@
-"""How a learner is measured: tasks of unseen classes, and films read by regions that vote."""
+"""How a learner is measured on films, which are read by regions that vote."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,45 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metabone.episodes.sampling import Draw, draw, gather, task_key
+from metabone.episodes.sampling import Draw, draw, gather, learner_key, task_key
 from metabone.episodes.store import ImageStore
-from metabone.episodes.types import Episode
 from metabone.learners.base import MetaLearner
 from metabone.radiograph.voting import vote
-
-_LEARNER = 2  # folded into a task's key; the sampler uses 0 and 1
-
-
-def task_accuracies(
-    learner: MetaLearner,
-    sample: Callable[[Any, Any, Any, Any], Episode],
-    tasks: int,
-    seed: int,
-) -> Callable[[Any, Any], jax.Array]:
-    """Builds the accuracy of a learner on a fixed list of tasks.
-
-    Args:
-      learner: adapts to each task's support and answers its queries.
-      sample: `(data, seed, step, task) -> Episode`.
-      tasks: how many; the same tasks whenever and wherever it is asked.
-      seed: of the tasks.
-
-    Returns:
-      `(meta_params, data) -> [tasks]` float32, compiled, task by task.
-    """
-
-    def one(meta_params, data, index):
-        episode = sample(data, seed, index, 0)
-        key = jax.random.fold_in(task_key(seed, index, 0), _LEARNER)
-        adapted = learner.adapt(meta_params, episode.support, key)
-        logits = learner.predict(adapted, episode.query.images)
-        return jnp.mean(logits.argmax(-1) == episode.query.labels)
-
-    return jax.jit(
-        lambda meta_params, data: jax.lax.map(
-            lambda index: one(meta_params, data, index), jnp.arange(tasks)
-        )
-    )
 
 
 class FilmReading(NamedTuple):
@@ -96,7 +61,7 @@ def read_films(
     def read(meta_params, store, seed, index):
         ways = len(store.members)
         drawn = draw(task_key(seed, index, 0), store, ways, shots, queries)
-        key = jax.random.fold_in(task_key(seed, index, 0), _LEARNER)
+        key = learner_key(task_key(seed, index, 0))
         count = store.images.shape[1]
         # Region r of film i is row i * count + r of the flat images.
         images = store.images.reshape(-1, *store.images.shape[2:])

@@ -9,21 +9,48 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metabone.episodes.sampling import task_key
+from metabone.episodes.sampling import learner_key, task_key
 from metabone.episodes.types import Episode
 from metabone.evaluation.metrics import mean_interval
 from metabone.learners.base import MetaLearner
-
-_LEARNER = 2  # folded into a task's key; the sampler uses 0 and 1
 
 Options = Mapping[str, float | int]
 Measure = Callable[[Options, Any, Any, Any, Any], jax.Array]
 
 
+Sample = Callable[[Any, Any, Any, Any], Episode]
+Predict = Callable[[Any, jax.Array], jax.Array]
+
+
+def task_accuracies(
+    learner: MetaLearner, sample: Sample, tasks: int, seed: int
+) -> Callable[[Any, Any], jax.Array]:
+    """Builds the accuracy of a learner on a fixed list of tasks, as one call to the device.
+
+    Args:
+      learner: adapts to each task's support and answers its queries.
+      sample: `(data, seed, step, task) -> Episode`.
+      tasks: how many; the same tasks whenever and wherever it is asked.
+      seed: of the tasks.
+
+    Returns:
+      `(meta_params, data) -> [tasks]` float32, compiled, task by task.
+    """
+
+    def one(meta_params, data, index):
+        return _accuracies(learner, [learner.predict], sample, meta_params, data, seed, index)[0]
+
+    return jax.jit(
+        lambda meta_params, data: jax.lax.map(
+            lambda index: one(meta_params, data, index), jnp.arange(tasks)
+        )
+    )
+
+
 def task_measure(
     learner_of: Callable[[Any], MetaLearner],
-    predictions: Sequence[Callable[[Any, jax.Array], jax.Array]],
-    sample: Callable[[Any, Any, Any, Any], Episode],
+    predictions: Sequence[Predict],
+    sample: Sample,
 ) -> Measure:
     """Builds the accuracy of a learner on one task.
 
@@ -41,18 +68,28 @@ def task_measure(
 
     def measure(options, meta_params, data, seed, index):
         learner = learner_of(options)
-        episode = sample(data, seed, index, 0)
-        key = jax.random.fold_in(task_key(seed, index, 0), _LEARNER)
-        adapted = learner.adapt(meta_params, episode.support, key)
-        right = {
-            predict: jnp.mean(
-                predict(adapted, episode.query.images).argmax(-1) == episode.query.labels
-            )
-            for predict in dict.fromkeys(predictions)
-        }
-        return jnp.stack([right[predict] for predict in predictions])
+        return _accuracies(learner, predictions, sample, meta_params, data, seed, index)
 
     return jax.jit(measure)
+
+
+def _accuracies(
+    learner: MetaLearner,
+    predictions: Sequence[Predict],
+    sample: Sample,
+    meta_params: Any,
+    data: Any,
+    seed: Any,
+    index: Any,
+) -> jax.Array:
+    episode = sample(data, seed, index, 0)
+    key = learner_key(task_key(seed, index, 0))
+    adapted = learner.adapt(meta_params, episode.support, key)
+    right = {
+        predict: jnp.mean(predict(adapted, episode.query.images).argmax(-1) == episode.query.labels)
+        for predict in dict.fromkeys(predictions)
+    }
+    return jnp.stack([right[predict] for predict in predictions])
 
 
 def measure_tasks(

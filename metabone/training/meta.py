@@ -7,11 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from metabone.episodes.sampling import task_key
+from metabone.episodes.sampling import learner_key, task_key
 from metabone.episodes.types import Episode
-
-# The sampler splits the task's key in two, which is what folding in 0 and 1 gives.
-_LEARNER = 2
 
 Sample = Callable[[Any, jax.Array, jax.Array, jax.Array], Episode]
 
@@ -89,7 +86,7 @@ def meta_step(
     def step(state, data, seed, index):
         def task_gradient(task):
             episode = sample(data, seed, index, task)
-            key = jax.random.fold_in(task_key(seed, index, task), _LEARNER)
+            key = learner_key(task_key(seed, index, task))
             return learner.meta_gradient(state.meta_params, episode, key)
 
         gradient, metrics = _mean_over_tasks(task_gradient, state.meta_params, meta_batch, chunk)

@@ -9,8 +9,8 @@ from metabone.evaluation.protocol import (
     compile_reading,
     read_draws,
     read_films,
-    task_accuracies,
 )
+from metabone.evaluation.tasks import task_accuracies
 from metabone.learners.base import MetaLearner
 
 WAYS, SHOTS, QUERIES, REGIONS = 4, 2, 3, 3
