@@ -3,14 +3,14 @@
 In MAML every task convolves with weights of its own and is differentiated twice. XLA's convolution
 is fast on CPU in the forward direction, but its weight gradients are convolutions with the roles of
 batch and channels exchanged, tens of times slower. So the form `rule` has a gradient rule of its
-own: weight gradients are nine thin matrix products. The rule is closed: the gradients of the three
-bilinear maps below are again these three maps, so any order of reverse-mode differentiation stays
-on the fast path. On maps of a few pixels even the forward convolution is slow; there the form
-`dense` writes it as one matrix from all input pixels to all output pixels, which is plain algebra.
+own: weight gradients are a matrix product for each row of the kernel. The rule is closed: the
+gradients of the three bilinear maps below are again these three maps, so any order of reverse-mode
+differentiation stays on the fast path. On maps of 2x2 pixels even the forward convolution is slow;
+there the form `dense` writes it as one matrix from all input to all output pixels, plain algebra.
 """
 
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import chex
 import jax
@@ -18,10 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from metabone.nets.image_chunks import over_images
+
 Form = Literal["auto", "rule", "dense", "lax"]
 _KERNEL = 3
-# Up to 4x4, where a dense matrix does 2.6 times the sums but does them at full speed.
-_DENSE_PIXELS = 16
+# Up to 2x2, where the matrix holds fewer numbers than the kernel meets pixels.
+_DENSE_PIXELS = 4
 
 
 def conv3x3(
@@ -34,7 +36,7 @@ def conv3x3(
       kernel: `[3, 3, C, O]`; the wider of both dtypes is computed in.
       stride: 1 or more, the same in both directions.
       form: `rule` (own gradient rule), `dense` (one matrix), `lax` (XLA's convolution and its
-        gradients) or `auto`: on CPU `dense` for maps of at most 4x4 and `rule` for others, `lax`
+        gradients) or `auto`: on CPU `dense` for maps of at most 2x2 and `rule` for others, `lax`
         elsewhere. All give the same numbers up to rounding.
 
     Returns:
@@ -47,16 +49,30 @@ def conv3x3(
     chex.assert_rank([images, kernel], 4)
     dtype = jnp.promote_types(images.dtype, kernel.dtype)
     images, kernel = images.astype(dtype), kernel.astype(dtype)
-    if form == "auto":
-        small = images.shape[1] * images.shape[2] <= _DENSE_PIXELS
-        form = "lax" if jax.default_backend() != "cpu" else "dense" if small else "rule"
-    if form == "rule":
-        return _convolve(images, kernel, stride)
-    if form == "dense":
-        return _dense(images, kernel, stride)
-    if form == "lax":
-        return _xla(images, kernel, stride)
-    raise ValueError(f"convolution form {form!r}: expected 'auto', 'rule', 'dense' or 'lax'")
+    by_form = {"rule": _convolve, "dense": _dense, "lax": _xla}
+    return by_form[chosen(form, images.shape)](images, kernel, stride)
+
+
+def chosen(form: Form, shape: tuple[int, ...]) -> Form:
+    """The form that `auto` stands for on this platform.
+
+    Args:
+      form: any form.
+      shape: of the images, `[n, H, W, C]`.
+
+    Returns:
+      The form itself unless it is `auto`.
+
+    Raises:
+      ValueError: an unknown form.
+    """
+    if form not in get_args(Form):
+        raise ValueError(f"convolution form {form!r}: expected 'auto', 'rule', 'dense' or 'lax'")
+    if form != "auto":
+        return form
+    if jax.default_backend() != "cpu":
+        return "lax"
+    return "dense" if shape[1] * shape[2] <= _DENSE_PIXELS else "rule"
 
 
 def _xla(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
@@ -117,19 +133,26 @@ def _spread(outputs: jax.Array, kernel: jax.Array, stride: int, size: tuple[int,
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _correlate(images: jax.Array, outputs: jax.Array, stride: int) -> jax.Array:
-    """Bilinear map 3: the transpose of map 1 in the kernel, to `[3, 3, C, O]`."""
+    """Bilinear map 3: the transpose of map 1 in the kernel, to `[3, 3, C, O]`.
+
+    A product for each of the kernel's rows, its three columns side by side: nine thin products read
+    and write three times as much.
+    """
     height, width = outputs.shape[1:3]
-    padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    flat = outputs.reshape(-1, outputs.shape[-1])
-    products = []
-    for i in range(_KERNEL):
-        for j in range(_KERNEL):
-            # What the kernel's position (i, j) meets at every output pixel.
-            rows = slice(i, i + stride * (height - 1) + 1, stride)
-            columns = slice(j, j + stride * (width - 1) + 1, stride)
-            met = padded[:, rows, columns]
-            products.append(met.reshape(-1, met.shape[-1]).T @ flat)
-    return jnp.stack(products).reshape(_KERNEL, _KERNEL, images.shape[-1], outputs.shape[-1])
+    channels, wide = images.shape[-1], outputs.shape[-1]
+
+    def products(images, outputs):
+        padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        flat = outputs.reshape(-1, wide).T
+        columns = jnp.concatenate(
+            [padded[:, :, j : j + stride * (width - 1) + 1 : stride] for j in range(_KERNEL)], -1
+        )
+        rows = [columns[:, i : i + stride * (height - 1) + 1 : stride] for i in range(_KERNEL)]
+        return jnp.stack([flat @ met.reshape(-1, _KERNEL * channels) for met in rows])
+
+    bytes_each = _KERNEL * channels * height * width * images.dtype.itemsize
+    total = over_images(products, images, outputs, bytes_each=bytes_each, total=True)
+    return total.reshape(_KERNEL, wide, _KERNEL, channels).transpose(0, 2, 3, 1)
 
 
 def _convolve_fwd(images, kernel, stride):

@@ -8,10 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from metabone.nets import convolution
+from metabone.nets.blocks import normalised_pool, thin_block
 from metabone.nets.normalisation import normalise_batch
 
 # MAML's published code, and TensorFlow's layer behind it.
 EPSILON = 1e-3
+# Photographs and radiographs; a patch of 4x4 pixels is then no longer than a pixel of later maps.
+_THIN = 4
 
 
 def max_pool_2x2(images: jax.Array) -> jax.Array:
@@ -54,34 +57,69 @@ class Conv3x3(nn.Module):
     use_bias: bool = True
 
     @nn.compact
+    def weights(self, channels: int) -> tuple[jax.Array, jax.Array | float]:
+        """The kernel `[3, 3, channels, features]` and the bias `[features]`, or 0 without one."""
+        kernel = self.param("kernel", nn.initializers.he_normal(), (3, 3, channels, self.features))
+        if not self.use_bias:
+            return kernel, 0.0
+        return kernel, self.param("bias", nn.initializers.zeros_init(), (self.features,))
+
     def __call__(self, images: jax.Array) -> jax.Array:
         """`[n, H, W, C]` to `[n, H / stride, W / stride, features]`."""
-        shape = (3, 3, images.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.he_normal(), shape)
-        outputs = convolution.conv3x3(images, kernel, self.stride, self.form)
-        if self.use_bias:
-            outputs += self.param("bias", nn.initializers.zeros_init(), (self.features,))
-        return outputs
+        kernel, bias = self.weights(images.shape[-1])
+        return convolution.conv3x3(images, kernel, self.stride, self.form) + bias
 
 
 class BatchNorm(nn.Module):
     """Batch normalisation whose stored statistics are simply those of the last batch."""
 
     @nn.compact
-    def __call__(self, images: jax.Array, use_batch_stats: bool) -> jax.Array:
-        """Normalises over all axes but the last."""
-        shape = (images.shape[-1],)
+    def weights(self, channels: int) -> tuple[jax.Array, jax.Array, nn.Variable, nn.Variable]:
+        """Scale and bias `[channels]`, and the variables of mean and variance."""
+        shape = (channels,)
         scale = self.param("scale", nn.initializers.ones_init(), shape)
         bias = self.param("bias", nn.initializers.zeros_init(), shape)
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         variance = self.variable("batch_stats", "var", jnp.ones, shape)
+        return scale, bias, mean, variance
+
+    def __call__(self, images: jax.Array, use_batch_stats: bool) -> jax.Array:
+        """Normalises over all axes but the last."""
+        scale, bias, mean, variance = self.weights(images.shape[-1])
         if not use_batch_stats:
             gain = scale * jax.lax.rsqrt(variance.value + EPSILON)
             return (images - mean.value) * gain + bias
-        outputs, batch_mean, batch_variance = normalise_batch(images, scale, bias, EPSILON)
-        if not self.is_initializing():
-            mean.value, variance.value = batch_mean, batch_variance
+        outputs, mean.value, variance.value = normalise_batch(images, scale, bias, EPSILON)
         return outputs
+
+
+def conv_block(
+    conv: Conv3x3, norm: BatchNorm, images: jax.Array, use_batch_stats: bool, pool: bool = False
+) -> jax.Array:
+    """Convolution without bias, batch normalisation, ReLU and, if wanted, a 2x2 max-pool.
+
+    Args:
+      conv: if its form is `lax`, the four simply follow each other; otherwise the pool by batch
+        statistics and images of few channels take the shorter ways of `nets.blocks`.
+      norm: normalises what it gives.
+      images: `[n, H, W, C]`.
+      use_batch_stats: see `BatchNorm`.
+      pool: whether the pool follows.
+
+    Returns:
+      `[n, H', W', features]`.
+    """
+    if not (pool and use_batch_stats) or convolution.chosen(conv.form, images.shape) == "lax":
+        hidden = nn.relu(norm(conv(images), use_batch_stats))
+        return max_pool_2x2(hidden) if pool else hidden
+    scale, bias, mean, variance = norm.weights(conv.features)
+    height, width, channels = images.shape[1:]
+    if channels <= _THIN and height % 2 == width % 2 == 0 and conv.stride == 1:
+        block = thin_block(images, conv.weights(channels)[0], scale, bias, EPSILON)
+    else:
+        block = normalised_pool(conv(images), scale, bias, EPSILON)
+    hidden, mean.value, variance.value = block
+    return hidden
 
 
 class FullyConnected(nn.Module):

@@ -7,7 +7,7 @@ import jax
 
 from metabone.errors import InputError
 from metabone.nets.convolution import Form
-from metabone.nets.layers import BatchNorm, Conv3x3, FullyConnected, max_pool_2x2
+from metabone.nets.layers import BatchNorm, Conv3x3, FullyConnected, conv_block, max_pool_2x2
 from metabone.nets.network import Network, from_linen
 
 _DOWNSAMPLING = ("stride", "pool")
@@ -31,10 +31,9 @@ class _ConvNet(nn.Module):
             halve = index < self.halvings
             stride = 2 if halve and self.downsample == "stride" else 1
             conv = Conv3x3(self.filters, stride, self.form, use_bias=False, name=f"conv_{index}")
-            hidden = BatchNorm(name=f"norm_{index}")(conv(hidden), use_batch_stats)
-            hidden = nn.relu(hidden)
-            if halve and self.downsample == "pool":
-                hidden = max_pool_2x2(hidden)
+            norm = BatchNorm(name=f"norm_{index}")
+            pool = halve and self.downsample == "pool"
+            hidden = conv_block(conv, norm, hidden, use_batch_stats, pool)
         if not self.widths and not self.classes:
             return hidden
         return FullyConnected(self.widths, self.classes, name="head")(hidden)
@@ -61,11 +60,13 @@ class _Vgg16(nn.Module):
                 conv = Conv3x3(
                     features, 1, self.form, use_bias=not self.batch_norm, name=f"conv_{name}"
                 )
-                hidden = conv(hidden)
+                last = index == convolutions - 1
                 if self.batch_norm:
-                    hidden = BatchNorm(name=f"norm_{name}")(hidden, use_batch_stats)
-                hidden = nn.relu(hidden)
-            hidden = max_pool_2x2(hidden)
+                    norm = BatchNorm(name=f"norm_{name}")
+                    hidden = conv_block(conv, norm, hidden, use_batch_stats, pool=last)
+                else:
+                    hidden = nn.relu(conv(hidden))
+                    hidden = max_pool_2x2(hidden) if last else hidden
         if not self.widths and not self.classes:
             return hidden
         return FullyConnected(self.widths, self.classes, name="head")(hidden)

@@ -66,8 +66,11 @@ def meta_step(
       clip: largest global norm of the mean gradient; None for no clipping.
       mapping: how the per-task gradients are mapped. `"scan"` takes task by task into a running
         sum, so memory does not grow with `meta_batch` and no convolution meets weights that differ
-        by task (which is tens of times slower on CPU). An int takes that many tasks at once inside
-        the scan, and `"vmap"` all of them: for accelerators that one task leaves idle.
+        by task (which is tens of times slower on CPU). `"overlap"` does so with two tasks at a time
+        as independent operations: on a CPU one's run on cores that the other's leave idle. An int
+        takes that many tasks at once inside the scan, vmapped, and `"vmap"` all of them: for
+        accelerators that one task leaves idle. `"devices"` deals the tasks out to all devices of
+        this host, each of which scans its own; state and data are to be copied to all of them.
 
     Returns:
       A step for `train`. Its metrics are the learner's, averaged over tasks, and `gradient_norm`,
@@ -75,7 +78,7 @@ def meta_step(
 
     Raises:
       ValueError: if `meta_batch` is not positive, `mapping` is unknown or does not divide
-        `meta_batch`, or the learner has no meta-gradient.
+        `meta_batch`, as the number of devices must, or the learner has no meta-gradient.
     """
     if meta_batch < 1:
         raise ValueError(f"meta_batch (={meta_batch}) must be at least 1")
@@ -83,13 +86,21 @@ def meta_step(
         raise ValueError("this learner has no meta_gradient: it is not meta-trained")
     chunk = _chunk(mapping, meta_batch)
 
-    def step(state, data, seed, index):
+    def mean_over(tasks, meta_params, data, seed, index):
         def task_gradient(task):
             episode = sample(data, seed, index, task)
             key = learner_key(task_key(seed, index, task))
-            return learner.meta_gradient(state.meta_params, episode, key)
+            return learner.meta_gradient(meta_params, episode, key)
 
-        gradient, metrics = _mean_over_tasks(task_gradient, state.meta_params, meta_batch, chunk)
+        unroll = 2 if mapping == "overlap" else 1
+        return _mean_over_tasks(task_gradient, meta_params, tasks, chunk, unroll)
+
+    if mapping == "devices":
+        mean_over = _over_devices(mean_over)
+
+    def step(state, data, seed, index):
+        tasks = jnp.arange(meta_batch, dtype=jnp.int32)
+        gradient, metrics = mean_over(tasks, state.meta_params, data, seed, index)
         metrics["gradient_norm"] = optax.tree.norm(gradient)
         gradient = clip_gradient(gradient, clip)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.meta_params)
@@ -114,20 +125,48 @@ def clip_gradient(gradient: Any, clip: float | None) -> Any:
 
 
 def _chunk(mapping: str | int, meta_batch: int) -> int:
-    if mapping == "scan":
-        return 1
-    if mapping == "vmap":
-        return meta_batch
+    """How many tasks are vmapped."""
+    chunks = {"scan": 1, "overlap": 1, "devices": 1, "vmap": meta_batch}
+    if mapping == "devices":
+        _must_divide("the number of devices", jax.local_device_count(), meta_batch)
+    if isinstance(mapping, str) and mapping in chunks:
+        return chunks[mapping]
     if isinstance(mapping, bool) or not isinstance(mapping, int) or mapping < 1:
-        raise ValueError(f"mapping (={mapping!r}) must be 'scan', 'vmap' or a positive int")
-    if meta_batch % mapping:
-        raise ValueError(f"mapping (={mapping}) must divide meta_batch (={meta_batch})")
+        names = ", ".join(map(repr, chunks))
+        raise ValueError(f"mapping (={mapping!r}) must be one of {names} or a positive int")
+    _must_divide("mapping", mapping, meta_batch)
     return mapping
 
 
-def _mean_over_tasks(task_gradient, like, meta_batch, chunk):
-    tasks = jnp.arange(meta_batch, dtype=jnp.int32)
-    if chunk == meta_batch and chunk > 1:
+def _must_divide(name: str, divisor: int, meta_batch: int) -> None:
+    if meta_batch % divisor:
+        raise ValueError(f"{name} (={divisor}) must divide meta_batch (={meta_batch})")
+
+
+def _over_devices(mean_over):
+    """Gives each device of this host an equal share of the tasks, and averages over devices."""
+    devices = jax.local_devices()
+    automatic = (jax.sharding.AxisType.Auto,)
+    mesh = jax.make_mesh((len(devices),), ("tasks",), automatic, devices=devices)
+
+    def mean_over_devices(tasks, *shared):
+        def own(tasks, *shared):
+            return jax.lax.pmean(mean_over(tasks, *shared), "tasks")
+
+        everywhere = jax.P()
+        specs = (jax.P("tasks"), *(everywhere for _ in shared))
+        # Unchecked, because with the check a gradient in the shared parameters would be summed over
+        # the devices already.
+        return jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=everywhere, check_vma=False)(
+            tasks, *shared
+        )
+
+    return mean_over_devices
+
+
+def _mean_over_tasks(task_gradient, like, tasks, chunk, unroll):
+    count = len(tasks)
+    if chunk == count and chunk > 1:
         gradients, metrics = jax.vmap(task_gradient)(tasks)
         total = jax.tree.map(lambda g: g.sum(axis=0), gradients)
     else:
@@ -141,6 +180,6 @@ def _mean_over_tasks(task_gradient, like, meta_batch, chunk):
             return jax.tree.map(jnp.add, total, gradient), metrics
 
         zero = jax.tree.map(jnp.zeros_like, like)
-        total, metrics = jax.lax.scan(add, zero, tasks.reshape(-1, chunk))
-    gradient = jax.tree.map(lambda g: g / meta_batch, total)
+        total, metrics = jax.lax.scan(add, zero, tasks.reshape(-1, chunk), unroll=unroll)
+    gradient = jax.tree.map(lambda g: g / count, total)
     return gradient, jax.tree.map(jnp.mean, dict(metrics))

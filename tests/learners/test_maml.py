@@ -131,25 +131,6 @@ def test_first_order_is_not_second_order_silently(x64):
     assert apart > 1e-2 * sum(jnp.sum(a**2) for a in full)
 
 
-def test_plain_remat_scanned_and_vmapped_forms_agree(x64):
-    network, learner, params, episode = _conv_task("inductive")
-    key = jax.random.key(0)
-    flipped = jax.tree.map(lambda leaf: leaf[::-1], episode)
-    tasks = jax.tree.map(lambda a, b: jnp.stack([a, b]), episode, flipped)
-    plain = jax.jit(jax.grad(lambda p: _by_hand(network, p, episode, "inductive")))(params)
-    _, with_remat, _, _ = _conv_task("inductive", remat=True)
-    forms = [jax.jit(each.meta_gradient)(params, episode, key)[0] for each in (learner, with_remat)]
-    for mapping in (jax.vmap, lambda f: lambda xs: jax.lax.map(f, xs)):
-        over_tasks = mapping(lambda task: learner.meta_gradient(params, task, key)[0])
-        forms.append(jax.tree.map(lambda leaf: leaf[0], jax.jit(over_tasks)(tasks)))
-    for found in forms:
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12),
-            found.weights,
-            plain.weights,
-        )
-
-
 def test_frozen_parameters_get_no_gradient_and_do_not_adapt():
     learner = maml(conv_net(3, blocks=1, filters=4, halvings=1), roles=head_only, test_steps=2)
     params = learner.init(jax.random.key(0), (8, 8, 1))

@@ -50,7 +50,7 @@ def plain_mean(params, seed, index, meta_batch):
     return total / meta_batch, np.mean(losses)
 
 
-@pytest.mark.parametrize("mapping", ["scan", "vmap", 1, 2, 6])
+@pytest.mark.parametrize("mapping", ["scan", "overlap", "devices", "vmap", 1, 2, 6])
 def test_a_step_descends_the_plain_mean_of_the_task_gradients(mapping):
     optimizer = optax.sgd(0.1)
     step = meta_step(Learner(meta_gradient), optimizer, sample, meta_batch=6, mapping=mapping)
@@ -106,7 +106,7 @@ def test_memory_does_not_grow_with_the_number_of_tasks():
     [
         (Learner(meta_gradient), {"meta_batch": 0}, "meta_batch"),
         (Learner(meta_gradient), {"meta_batch": 4, "mapping": 3}, "must divide meta_batch"),
-        (Learner(meta_gradient), {"meta_batch": 4, "mapping": "map"}, "'scan', 'vmap'"),
+        (Learner(meta_gradient), {"meta_batch": 4, "mapping": "map"}, "one of 'scan', 'overlap'"),
         (Learner(None), {"meta_batch": 4}, "not meta-trained"),
     ],
 )
