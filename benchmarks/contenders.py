@@ -23,11 +23,14 @@ class Running(NamedTuple):
         weights had before the outer update.
       gradient_norm: the global norm of the last step's mean gradient; outside of what is timed.
       versions: of the libraries it runs on.
+      program_bytes: what the compiled program asks for beyond arguments and results, once there is
+        one; None where that cannot be asked.
     """
 
     step: Callable[[], float]
     gradient_norm: Callable[[], float]
     versions: dict[str, str]
+    program_bytes: Callable[[], int] | None = None
 
 
 class Contender(NamedTuple):
@@ -61,14 +64,15 @@ ENVIRONMENTS = {
         "MALLOC_TRIM_THRESHOLD_": str(2**33),
         "MALLOC_TOP_PAD_": str(2**26),
     },
+    "devices_2": {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
 }
 
 _KEPT = {"layout": "nchw", "threads": CORES, "env": ("keep",)}
 _MODULES = (
-    {"layout": "nchw", "threads": CORES},
-    {"layout": "channels_last", "threads": CORES},
     _KEPT,
+    _KEPT | {"layout": "channels_last"},
     _KEPT | {"env": ("keep", "passive")},
+    {"layout": "nchw", "threads": CORES},
     _KEPT | {"threads": 1},
 )
 _FUNCTIONS = (
@@ -85,10 +89,10 @@ CONTENDERS = {
     OURS: Contender(
         "benchmarks.jax_contenders",
         "metabone",
-        ({}, {"remat": True}, {"mapping": "vmap"}, {"form": "lax"}),
+        ({}, {"mapping": "overlap"}, {"env": ("keep",)}, {"remat": True}),
     ),
     "plain_jax": Contender(
-        "benchmarks.jax_contenders", "plain_jax", ({"tasks": "vmap"}, {"tasks": "map"})
+        "benchmarks.jax_contenders", "plain_jax", ({"tasks": "map"}, {"tasks": "vmap"})
     ),
     "torch_func": Contender("benchmarks.torch_contenders", "torch_func", _FUNCTIONS),
     "learn2learn": Contender("benchmarks.torch_contenders", "learn2learn", _MODULES),

@@ -63,10 +63,12 @@ def metabone(
     chex.assert_trees_all_equal_shapes_and_dtypes(meta_params.weights, weights)
     state = meta_state(meta_params._replace(weights=weights), optimizer)
     step = meta_step(learner, optimizer, _sample, meta_batch=setting.tasks, **how)
-    compiled = jax.jit(step, donate_argnums=0)
     data = jax.tree.map(jnp.asarray, draw_episodes(setting, seed))
     counter = jnp.zeros((), jnp.int32)
-    return _running(lambda state: compiled(state, data, counter, counter), state)
+    arguments = (data, counter, counter)
+    if how.get("mapping") == "devices":
+        state, *arguments = _on_all_devices((state, *arguments))
+    return _running(step, state, *arguments)
 
 
 def plain_jax(setting: Setting, seed: int, *, tasks: str) -> Running:
@@ -98,10 +100,9 @@ def plain_jax(setting: Setting, seed: int, *, tasks: str) -> Running:
         metrics = {"loss": loss, "gradient_norm": optax.tree.norm(gradient)}
         return (optax.apply_updates(weights, updates), opt_state), metrics
 
-    compiled = jax.jit(step, donate_argnums=0)
     weights = jax.tree.map(jnp.asarray, draw_weights(setting, seed))
     episodes = jax.tree.map(jnp.asarray, draw_episodes(setting, seed))
-    return _running(lambda state: compiled(state, episodes), (weights, optimizer.init(weights)))
+    return _running(step, (weights, optimizer.init(weights)), episodes)
 
 
 def plain_task_loss(setting: Setting, weights: Any, episode: Episodes) -> jax.Array:
@@ -162,15 +163,29 @@ def _sample(data: Episodes, seed: jax.Array, step: jax.Array, task: jax.Array) -
     return Episode(support, Examples(data.query_images[task], data.query_labels[task]))
 
 
-def _running(step: Callable[[Any], tuple[Any, dict[str, jax.Array]]], state: Any) -> Running:
+def _on_all_devices(tree: Any) -> Any:
+    devices = jax.local_devices()
+    mesh = jax.make_mesh((len(devices),), ("tasks",), (jax.sharding.AxisType.Auto,))
+    return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.P()))
+
+
+def _running(step: Callable[..., tuple[Any, dict[str, jax.Array]]], state: Any, *data) -> Running:
+    program: Any = None
     last: dict[str, float] = {}
 
     def once() -> float:
-        nonlocal state
-        state, metrics = jax.block_until_ready(step(state))
+        nonlocal program, state
+        if program is None:
+            program = jax.jit(step, donate_argnums=0).lower(state, *data).compile()
+        state, metrics = jax.block_until_ready(program(state, *data))
         last.update({name: float(value) for name, value in metrics.items()})
         return last["loss"]
 
     modules = {"jax": jax, "jaxlib": jaxlib, "flax": flax, "optax": optax}
     versions = {name: module.__version__ for name, module in modules.items()}
-    return Running(once, lambda: last["gradient_norm"], versions)
+    return Running(
+        once,
+        lambda: last["gradient_norm"],
+        versions,
+        lambda: program.memory_analysis().temp_size_in_bytes,
+    )

@@ -70,6 +70,7 @@ def _serve(spec, answer):
         first_step_seconds=time.perf_counter() - built,
         gradient_norm=running.gradient_norm(),
         memory_before_mib=before,
+        program_bytes=running.program_bytes() if running.program_bytes else None,
         versions=running.versions,
     )
     for line in sys.stdin:

@@ -12,6 +12,7 @@ from metabone.training.checkpoints import load_checkpoint
 from metabone.training.json_files import read_json
 
 ADAPTS = ("all", "head")
+MAPPINGS = ("scan", "overlap", "vmap")
 BACKBONES = ("vgg16", "conv4")
 PHASES = ("meta_scratch", "pretrain", "meta_pretrained")
 
@@ -42,6 +43,11 @@ class LearnerSettings:
     meta_steps: int = setting(10_000, "Outer steps of the scratch arm.")
     head_steps: int = setting(10_000, "Outer steps of the pre-trained arm, on stored features.")
     meta_batch: int = setting(2, "Tasks an outer step.")
+    mapping: str = setting(
+        "scan",
+        "How the tasks of an outer step are taken: scan (one by one), overlap (two side by side on "
+        "a CPU's cores), vmap (all at once, for accelerators) or how many at once.",
+    )
     meta_shots: int = setting(20, "Support images a class while meta-training.")
     meta_queries: int = setting(15, "Query images a class while meta-training.")
     meta_flip: bool = setting(
@@ -97,6 +103,7 @@ def check_learner(config: LearnerSettings) -> None:
         if getattr(config, name) not in choices:
             given = getattr(config, name)
             raise InputError(f"--{name}={given}: expected one of {', '.join(choices)}")
+    check_mapping(config)
     for name in ("hidden", "pretrain_hidden"):
         if not getattr(config, name) or min(getattr(config, name)) < 1:
             given = ",".join(map(str, getattr(config, name)))
@@ -109,6 +116,18 @@ def check_learner(config: LearnerSettings) -> None:
         raise InputError("--backbone_weights are read for --backbone=vgg16 alone")
     if config.backbone_weights and config.pretrained:
         raise InputError("--backbone_weights and --pretrained: name one backbone, not two")
+
+
+def check_mapping(config: LearnerSettings) -> None:
+    """Raises `InputError` for a mapping of tasks that `meta_step` does not take."""
+    if config.mapping in MAPPINGS:
+        return
+    at_once = int(config.mapping) if config.mapping.isdecimal() else 0
+    if at_once < 1 or config.meta_batch % at_once:
+        raise InputError(
+            f"--mapping={config.mapping}: expected {', '.join(MAPPINGS)} or a divisor of "
+            f"--meta_batch={config.meta_batch}"
+        )
 
 
 def check_least(config: LearnerSettings, smallest: Mapping[str, int]) -> None:

@@ -345,7 +345,14 @@ def meta_trained(
             )
             data = stack.enter_context(stream(streamed, plan))
         return train(
-            meta_step(learner, optimizer, taken, meta_batch=config.meta_batch, clip=config.clip),
+            meta_step(
+                learner,
+                optimizer,
+                taken,
+                meta_batch=config.meta_batch,
+                clip=config.clip,
+                mapping=int(config.mapping) if config.mapping.isdecimal() else config.mapping,
+            ),
             meta_start(config, learner, held_out.images.shape[1:], steps),
             data,
             steps=steps,

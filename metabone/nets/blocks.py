@@ -19,6 +19,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from metabone.nets.image_chunks import over_images
+
 
 def normalised_pool(
     inputs: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
@@ -141,15 +143,18 @@ def thin_block(
     flat = patches.reshape(-1, patches.shape[-1])
     covariance = flat.T @ flat / flat.shape[0]
 
-    outputs = kernel.shape[-1]
     placed = _four_places(kernel)
-    means = (centre @ placed).reshape(4, outputs)
+    means = (centre @ placed).reshape(4, -1)
     mean = means.mean(0)
-    within = (placed * (covariance @ placed)).sum(0).reshape(4, outputs)
+    within = (placed * (covariance @ placed)).sum(0).reshape(4, -1)
     variance = (within + jnp.square(means - mean)).mean(0)
     gain = scale * lax.rsqrt(variance + epsilon)
     shift = (means - mean) * gain + bias
-    return _largest(patches, placed * jnp.tile(gain, 4), shift)[0], mean, variance
+    # The shift is the kernel's last row, and meets a one at the end of each patch.
+    whole = jnp.concatenate([placed * jnp.tile(gain, 4), shift.reshape(1, -1)])
+    ones = jnp.ones((*patches.shape[:-1], 1), patches.dtype)
+    outputs, _ = _largest(jnp.concatenate([patches, ones], axis=-1), whole)
+    return outputs, mean, variance
 
 
 def _patches(images: jax.Array) -> jax.Array:
@@ -178,29 +183,27 @@ def _four_places(kernel: jax.Array) -> jax.Array:
 
 
 @jax.custom_vjp
-def _largest(patches, kernel, shift):
+def _largest(patches, kernel):
     """ReLU of the largest of each patch's four products, `[..., K]` to `[..., O]`; its place."""
-    products = (patches @ kernel).reshape(*patches.shape[:-1], *shift.shape)
-    values = [products[..., k, :] + shift[k] for k in range(4)]
-    value, place = _tournament(values, jnp.bool_(False))
-    return jax.nn.relu(value), jnp.where(value > 0, place, 4).astype(jnp.int8)
+
+    def largest(patches):
+        products = (patches @ kernel).reshape(*patches.shape[:-1], 4, -1)
+        value, place = _tournament([products[..., k, :] for k in range(4)], jnp.bool_(False))
+        return jax.nn.relu(value), jnp.where(value > 0, place, 4).astype(jnp.int8)
+
+    each = patches.shape[1] * patches.shape[2] * kernel.shape[-1] * patches.dtype.itemsize
+    return over_images(largest, patches, bytes_each=each)
 
 
-def _largest_fwd(patches, kernel, shift):
-    # Without the barrier every use of the places would find them again from the products.
-    outputs = lax.optimization_barrier(_largest(patches, kernel, shift))
+def _largest_fwd(patches, kernel):
+    outputs = _largest(patches, kernel)
     return outputs, (patches, kernel, outputs[1])
 
 
 def _largest_bwd(saved, cotangents):
     patches, kernel, place = saved
     cotangent = cotangents[0]
-    by_shift = [part.sum(0) for part in _by_place(cotangent, place)]
-    return (
-        _to_patches(cotangent, kernel, place),
-        _to_kernel(patches, cotangent, place),
-        jnp.stack(by_shift),
-    )
+    return _to_patches(cotangent, kernel, place), _to_kernel(patches, cotangent, place)
 
 
 _largest.defvjp(_largest_fwd, _largest_bwd)

@@ -154,6 +154,10 @@ def unknown_role(films):
     return {"adapts": "tail"}, ["--adapts=tail", "all, head"]
 
 
+def unknown_mapping(films):
+    return {"mapping": "tasks"}, ["--mapping=tasks", "scan, overlap, vmap", "--meta_batch="]
+
+
 def unknown_backbone(films):
     return {"backbone": "resnet"}, ["--backbone=resnet", "vgg16, conv4"]
 
@@ -190,6 +194,7 @@ def folder_that_is_no_run(films):
         unknown_source,
         unknown_flag,
         unknown_role,
+        unknown_mapping,
         unknown_backbone,
         no_draws,
         no_shots,
