@@ -147,7 +147,8 @@ def thin_block(
     means = (centre @ placed).reshape(4, -1)
     mean = means.mean(0)
     within = (placed * (covariance @ placed)).sum(0).reshape(4, -1)
-    variance = (within + jnp.square(means - mean)).mean(0)
+    # Rounding may leave a little less than nothing of a quadratic form that is nearly zero.
+    variance = jnp.maximum((within + jnp.square(means - mean)).mean(0), 0)
     gain = scale * lax.rsqrt(variance + epsilon)
     shift = (means - mean) * gain + bias
     # The shift is the kernel's last row, and meets a one at the end of each patch.

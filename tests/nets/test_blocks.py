@@ -84,6 +84,17 @@ def test_statistics_far_from_zero_do_not_cancel_in_float32():
     assert np.abs(found - expected).max() < 2 * np.abs(naive - expected).max() + 1e-5
 
 
+def test_a_kernel_that_sees_nothing_of_bright_images_leaves_finite_gradients():
+    flat = 255.0 * jnp.ones((2, 64, 64, 3)) + jnp.arange(64.0)[:, None]
+    laplacian = jnp.zeros((3, 3)).at[1].set(1).at[:, 1].set(1).at[1, 1].set(-4)
+    kernel = jnp.tile(laplacian[:, :, None, None], (1, 1, 3, 2))
+
+    def total(kernel):
+        return jnp.sum(_thin(flat, kernel, jnp.ones(2), jnp.zeros(2))[0])
+
+    assert jnp.all(jnp.isfinite(jax.grad(total)(kernel)))
+
+
 def test_tied_pixels_give_their_gradient_to_the_first_alone(x64):
     values = jnp.array([[2.0, 2.0], [1.0, 2.0]]).reshape(1, 2, 2, 1)
     one, zero = jnp.ones(1), jnp.zeros(1)
