@@ -104,7 +104,7 @@ def test_ours_and_plain_jax_take_turns_and_who_fails_is_a_row_with_its_reason(mo
     pairs = zip(ours["seconds"], plain["seconds"], strict=True)
     assert found["ratio_to_fastest_peer"]["paired"] == [other / own for own, other in pairs]
     assert is_right(found)
-    assert "unheard_of (vmap): KeyError" in table(found)
+    assert "unheard_of (map): KeyError" in table(found)
 
 
 def test_a_contender_out_of_time_is_told():

@@ -29,7 +29,7 @@ def _thin(images, kernel, scale, bias):
     return thin_block(images, kernel, scale, bias, EPSILON)
 
 
-BLOCKS = [(_picked_first, (3, 7, 5, 4)), (_picked_first, (2, 8, 6, 3)), (_thin, (3, 8, 6, 3))]
+BLOCKS = [(_picked_first, (3, 7, 6, 4)), (_thin, (3, 8, 6, 3))]
 
 
 def _arguments(shape):
