@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -63,6 +67,32 @@ def test_a_step_descends_the_plain_mean_of_the_task_gradients(mapping):
     np.testing.assert_allclose(metrics["task"], 2.5)
     norm = np.sqrt(np.sum(gradient**2) + 0.25)
     np.testing.assert_allclose(metrics["gradient_norm"], norm, rtol=2e-6)
+
+
+def test_tasks_dealt_out_to_two_devices_give_the_same_step(tmp_path):
+    """In a process of its own: the number of devices is settled when JAX starts."""
+    step = (
+        "import sys\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from test_meta import *\n"
+        "assert jax.local_device_count() == 2\n"
+        "sgd = optax.sgd(0.1)\n"
+        "for name in ('scan', 'devices'):\n"
+        "    step = meta_step(Learner(meta_gradient), sgd, sample, meta_batch=6, mapping=name)\n"
+        "    state = meta_state(PARAMS, sgd)\n"
+        "    new, metrics = jax.jit(step)(state, DATA, np.uint32(9), np.int32(4))\n"
+        "    print(*np.asarray(new.meta_params['w']), metrics['loss'], metrics['task'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", step, str(Path(__file__).parent)],
+        env=os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    scanned, dealt = (np.array(line.split(), float) for line in done.stdout.splitlines())
+    np.testing.assert_allclose(dealt, scanned, rtol=2e-6)
 
 
 def test_training_equals_a_python_loop_over_steps_and_tasks():
