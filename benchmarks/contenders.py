@@ -89,7 +89,14 @@ CONTENDERS = {
     OURS: Contender(
         "benchmarks.jax_contenders",
         "metabone",
-        ({}, {"mapping": "overlap"}, {"env": ("keep",)}, {"remat": True}),
+        (
+            {},
+            {"mapping": "devices", "env": ("devices_2",)},
+            {"mapping": "devices", "env": ("devices_2", "keep")},
+            {"mapping": "overlap"},
+            {"env": ("keep",)},
+            {"remat": True},
+        ),
     ),
     "plain_jax": Contender(
         "benchmarks.jax_contenders", "plain_jax", ({"tasks": "map"}, {"tasks": "vmap"})
