@@ -16,7 +16,7 @@ from benchmarks.settings import Episodes, Setting, draw_episodes, draw_weights
 from metabone.episodes.types import Episode, Examples
 from metabone.learners.maml import maml
 from metabone.nets.networks import conv_net
-from metabone.training.meta import meta_state, meta_step
+from metabone.training.meta import meta_state, meta_step, on_all_devices
 
 _OUTER_RATE = 1e-3
 _EPSILON = 1e-3
@@ -67,7 +67,7 @@ def metabone(
     counter = jnp.zeros((), jnp.int32)
     arguments = (data, counter, counter)
     if how.get("mapping") == "devices":
-        state, *arguments = _on_all_devices((state, *arguments))
+        state, *arguments = on_all_devices((state, *arguments))
     return _running(step, state, *arguments)
 
 
@@ -161,12 +161,6 @@ def _sample(data: Episodes, seed: jax.Array, step: jax.Array, task: jax.Array) -
     del seed, step
     support = Examples(data.support_images[task], data.support_labels[task])
     return Episode(support, Examples(data.query_images[task], data.query_labels[task]))
-
-
-def _on_all_devices(tree: Any) -> Any:
-    devices = jax.local_devices()
-    mesh = jax.make_mesh((len(devices),), ("tasks",), (jax.sharding.AxisType.Auto,))
-    return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.P()))
 
 
 def _running(step: Callable[..., tuple[Any, dict[str, jax.Array]]], state: Any, *data) -> Running:

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import jax
+
 from experiments.settings import setting
 from metabone.errors import InputError
 from metabone.training.checkpoints import load_checkpoint
 from metabone.training.json_files import read_json
 
 ADAPTS = ("all", "head")
-MAPPINGS = ("scan", "overlap", "vmap")
+MAPPINGS = ("scan", "overlap", "vmap", "devices")
 BACKBONES = ("vgg16", "conv4")
 PHASES = ("meta_scratch", "pretrain", "meta_pretrained")
 
@@ -46,7 +48,8 @@ class LearnerSettings:
     mapping: str = setting(
         "scan",
         "How the tasks of an outer step are taken: scan (one by one), overlap (two side by side on "
-        "a CPU's cores), vmap (all at once, for accelerators) or how many at once.",
+        "a CPU's cores), vmap (all at once, for accelerators), how many at once, or devices (dealt "
+        "out to all accelerators, on a CPU to its cores).",
     )
     meta_shots: int = setting(20, "Support images a class while meta-training.")
     meta_queries: int = setting(15, "Query images a class while meta-training.")
@@ -127,6 +130,28 @@ def check_mapping(config: LearnerSettings) -> None:
         raise InputError(
             f"--mapping={config.mapping}: expected {', '.join(MAPPINGS)} or a divisor of "
             f"--meta_batch={config.meta_batch}"
+        )
+
+
+def make_devices(config: LearnerSettings) -> None:
+    """Has a CPU's cores be devices where tasks are to be dealt out to them.
+
+    To be called before JAX looks for its devices.
+
+    Raises:
+      InputError: what devices there are cannot share the tasks.
+    """
+    if config.mapping != "devices":
+        return
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        most = min(os.cpu_count() or 1, config.meta_batch)
+        fitting = [count for count in range(1, most + 1) if config.meta_batch % count == 0]
+        jax.config.update("jax_num_cpu_devices", fitting[-1])
+    devices = jax.local_device_count()
+    if devices < 2 or config.meta_batch % devices:
+        raise InputError(
+            f"--mapping=devices: --meta_batch={config.meta_batch} tasks cannot be dealt out to "
+            f"{devices} device{'s'[: devices > 1]} equally"
         )
 
 

@@ -30,7 +30,7 @@ from metabone.nets.weights import load_vgg16
 from metabone.training.checkpoints import load_checkpoint
 from metabone.training.json_files import read_json
 from metabone.training.loop import train
-from metabone.training.meta import meta_state, meta_step
+from metabone.training.meta import meta_state, meta_step, on_all_devices, on_one_device
 from metabone.training.run import Run
 from metabone.training.supervised import batch_plan, supervised_state, supervised_step
 
@@ -318,7 +318,8 @@ def meta_trained(
     accuracies = task_accuracies(learner, sample_task, config.validation_tasks, config.seed)
 
     def validate(state):
-        return {"accuracy": float(accuracies(state.meta_params, held_out).mean())}
+        found = accuracies(on_one_device(state.meta_params), held_out)
+        return {"accuracy": float(found.mean())}
 
     plain = sample_task if streamed is None else sample_streamed
 
@@ -338,13 +339,17 @@ def meta_trained(
     optimizer = cosine_adam(config.meta_rate, steps, 0.1)
     with contextlib.ExitStack() as stack:
         if streamed is None:
-            data = jax.device_put(stores["train"])
+            data = stores["train"]
         else:
             plan = episode_plan(
                 stores["train"], config.seed, steps, meta_batch=config.meta_batch, **sizes
             )
             data = stack.enter_context(stream(streamed, plan))
-        return train(
+        start = meta_start(config, learner, held_out.images.shape[1:], steps)
+        if config.mapping == "devices":
+            start = on_all_devices(start)
+            data = on_all_devices(data) if streamed is None else data
+        trained = train(
             meta_step(
                 learner,
                 optimizer,
@@ -353,7 +358,7 @@ def meta_trained(
                 clip=config.clip,
                 mapping=int(config.mapping) if config.mapping.isdecimal() else config.mapping,
             ),
-            meta_start(config, learner, held_out.images.shape[1:], steps),
+            start,
             data,
             steps=steps,
             seed=config.seed,
@@ -362,7 +367,8 @@ def meta_trained(
             checkpoints=run.checkpoints(phase),
             metrics=run.metrics,
             phase=phase,
-        ).best_state.meta_params
+        )
+    return on_one_device(trained.best_state.meta_params)
 
 
 def meta_start(

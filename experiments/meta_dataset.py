@@ -16,7 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments.learned import check_backbone, check_unseen, data_of, save_seen
-from experiments.learner_settings import with_backbone_of
+from experiments.learner_settings import make_devices, with_backbone_of
 from experiments.learning import check_networks, describe
 from experiments.meta_data import Data, load_sources, split_images, with_possible_shots
 from experiments.meta_dataset_arms import arms, fill_arm, seen_fingerprints
@@ -40,6 +40,8 @@ def main() -> None:
     given = settings_given(config)
     config = with_backbone_of(with_learners_of(config, given), given)
     check(config)
+    if not config.evaluate:
+        make_devices(config)
     check_networks(config)
     # Files first: what is wrong with them is told before anything is compiled or written.
     for source in config.meta_sources:

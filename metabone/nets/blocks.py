@@ -1,7 +1,7 @@
 """Convolution, batch normalisation, ReLU and a 2x2 max-pool as one block, in few passes.
 
 Written one after the other, the four read and write full-size maps a dozen times in each direction,
-and on a CPU those passes, not the sums, are most of a small network's time. Three identities, all
+and on a CPU those passes are much of a small network's time. Three identities, all
 exact, leave a pass or two:
 
 - Normalisation is monotonous in each channel, so it may follow the pool: the largest (with a
