@@ -134,6 +134,13 @@ def query_logits(network: Network, adapted: Adapted, images: jax.Array, norm: No
 
 
 def predictor(network: Network, norm: Norm) -> Callable[[Adapted, jax.Array], jax.Array]:
+    """Makes the `predict` of a learner whose `adapt` returns `Adapted`; see `prediction`."""
+    return prediction(lambda adapted, images: query_logits(network, adapted, images, norm), norm)
+
+
+def prediction(
+    logits: Callable[[Any, jax.Array], jax.Array], norm: Norm
+) -> Callable[[Any, jax.Array], jax.Array]:
     """Makes a learner's `predict`.
 
     Inductive prediction computes image by image: a matrix product over a batch may round
@@ -141,7 +148,7 @@ def predictor(network: Network, norm: Norm) -> Callable[[Adapted, jax.Array], ja
     other films are asked with it.
 
     Args:
-      network: as adapted.
+      logits: `(adapted, images [n, H, W, C]) -> [n, ways]` under this norm mode.
       norm: see `query_logits`.
 
     Returns:
@@ -149,11 +156,36 @@ def predictor(network: Network, norm: Norm) -> Callable[[Adapted, jax.Array], ja
     """
     check_norm(norm)
 
-    def predict(adapted: Adapted, images: jax.Array) -> jax.Array:
+    def predict(adapted: Any, images: jax.Array) -> jax.Array:
         if norm == "transductive":
-            return query_logits(network, adapted, images, norm)
-        return jax.lax.map(
-            lambda image: query_logits(network, adapted, image[None], norm)[0], images
-        )
+            return logits(adapted, images)
+        return jax.lax.map(lambda image: logits(adapted, image[None])[0], images)
 
     return predict
+
+
+def query_gradient(
+    query_outputs: Callable[[MetaParams, Episode], jax.Array], loss: Loss
+) -> Callable[[MetaParams, Episode, jax.Array], tuple[MetaParams, Metrics]]:
+    """Makes a learner's `meta_gradient`: that of the query loss in all meta-parameters.
+
+    Args:
+      query_outputs: adapts to the support set and answers the queries, differentiable.
+      loss: `(outputs, labels) -> scalar`, a mean over examples.
+
+    Returns:
+      `(meta_params, episode, key) -> (gradient like meta_params, metrics)`.
+    """
+
+    def query_loss(meta_params: MetaParams, episode: Episode) -> tuple[jax.Array, Metrics]:
+        outputs = query_outputs(meta_params, episode)
+        value = loss(outputs, episode.query.labels)
+        return value, query_metrics(value, outputs, episode.query.labels)
+
+    def meta_gradient(
+        meta_params: MetaParams, episode: Episode, key: jax.Array
+    ) -> tuple[MetaParams, Metrics]:
+        del key  # nothing is drawn
+        return jax.grad(query_loss, has_aux=True)(meta_params, episode)
+
+    return meta_gradient

@@ -5,6 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
+
+from metabone.errors import InputError
 
 
 def descend(
@@ -21,7 +24,8 @@ def descend(
     Args:
       loss: scalar function of `params`.
       params: any pytree of float arrays.
-      rates: a scalar, or a pytree like `params` of arrays that broadcast against its leaves.
+      rates: a scalar, or a pytree like `params` of arrays that broadcast against its leaves; or an
+        optax optimiser, whose updates are taken instead and whose state begins anew.
       steps: any number, zero included.
       first_order: takes the inner gradients as constants when this is differentiated, so that
         nothing of the past steps is stored.
@@ -30,17 +34,50 @@ def descend(
 
     Returns:
       The adapted parameters, like `params`.
-    """
-    if isinstance(rates, int | float | jax.Array) and jnp.ndim(rates) == 0:
-        rates = jax.tree.map(lambda _: rates, params)
 
-    def step(current, _):
+    Raises:
+      InputError: an optimiser that cannot be differentiated where a gradient is zero.
+    """
+    optimizer = rates if isinstance(rates, optax.GradientTransformation) else _by_rates(rates)
+    if optimizer is rates and not first_order:
+        _check_differentiable(optimizer, params)
+
+    def step(carry, _):
+        current, state = carry
         gradient = jax.grad(loss)(current)
         if first_order:
             gradient = jax.lax.stop_gradient(gradient)
-        return jax.tree.map(lambda p, r, g: p - r * g, current, rates, gradient), None
+        updates, state = optimizer.update(gradient, state, current)
+        return (optax.apply_updates(current, updates), state), None
 
     if remat and not first_order:
         # No common subexpressions to guard against: the recomputation lives in another scan body.
         step = jax.checkpoint(step, prevent_cse=False)
-    return jax.lax.scan(step, params, None, length=steps)[0]
+    return jax.lax.scan(step, (params, optimizer.init(params)), None, length=steps)[0][0]
+
+
+def _by_rates(rates: Any) -> optax.GradientTransformation:
+    def update(gradient, state, params):
+        one = isinstance(rates, int | float | jax.Array) and jnp.ndim(rates) == 0
+        each = jax.tree.map(lambda _: rates, params) if one else rates
+        return jax.tree.map(lambda r, g: -r * g, each, gradient), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def _check_differentiable(optimizer: optax.GradientTransformation, params: Any) -> None:
+    """Dead units have gradients of exactly zero, where Adam's root has no finite derivative."""
+    with jax.ensure_compile_time_eval():
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), params)
+
+        def total(gradient):
+            updates, _ = optimizer.update(gradient, optimizer.init(zeros), zeros)
+            return sum(leaf.sum() for leaf in jax.tree.leaves(updates))
+
+        slopes = jax.tree.leaves(jax.grad(total)(zeros))
+        finite = all(bool(jnp.all(jnp.isfinite(slope))) for slope in slopes)
+    if not finite:
+        raise InputError(
+            "this inner optimiser has no finite derivative where a gradient is zero; "
+            "Adam has with eps_root=1e-8"
+        )

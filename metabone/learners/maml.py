@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from metabone.episodes.types import Episode, Examples
 from metabone.errors import InputError
@@ -50,6 +51,7 @@ def maml(
     norm: Norm = "inductive",
     roles: roles_lib.Roles = roles_lib.everything,
     learn_rates: bool = False,
+    optimizer: optax.GradientTransformation | None = None,
     remat: bool = False,
     loss: Loss = cross_entropy,
 ) -> MetaLearner:
@@ -72,6 +74,8 @@ def maml(
       roles: which parameters adapt and which are meta-learned, see `roles.assign`.
       learn_rates: also learns one inner rate a parameter (Meta-SGD, Li et al. 2017), from
         `inner_rate`.
+      optimizer: takes the inner steps instead of `inner_rate`, its state anew for each task. Adam
+        needs `eps_root` (1e-8) to be differentiated.
       remat: see `inner_loop.descend`.
       loss: `(outputs, labels) -> scalar`, a mean over examples.
 
@@ -79,7 +83,8 @@ def maml(
       The learner; its `meta_params` are `MamlParams`, what `adapt` returns is `Adapted`.
 
     Raises:
-      InputError: a negative number of steps, a rate that is not positive, an unknown order or norm.
+      InputError: a negative number of steps, a rate that is not positive, an unknown order or norm,
+        learned rates with an optimiser; in use, an optimiser that cannot be differentiated.
     """
     if inner_steps < 0 or test_steps < 0:
         raise InputError(f"inner_steps (={inner_steps}), test_steps (={test_steps}): at least 0")
@@ -87,6 +92,8 @@ def maml(
         raise InputError(f"inner_rate (={inner_rate}): expected a number above 0")
     if order not in (1, 2):
         raise InputError(f"order (={order}): expected 1 or 2")
+    if learn_rates and optimizer is not None:
+        raise InputError("learn_rates goes without an inner optimiser")
     check_norm(norm)
 
     def adapts(weights: Params) -> list[bool]:
@@ -112,7 +119,7 @@ def maml(
         leaves = descend(
             support_loss,
             roles_lib.take(weights, mask),
-            rates if learn_rates else inner_rate,
+            optimizer or (rates if learn_rates else inner_rate),
             steps,
             first_order=order == 1,
             remat=remat,

@@ -32,6 +32,16 @@ def body_adapts(path: str) -> Role:
     return "outer" if _in_head(path) else "both"
 
 
+def norms_stay(path: str) -> Role:
+    """MAML++ (Antoniou et al. 2019): scales and biases of batch norms are learned, not adapted."""
+    return "outer" if in_norm(path) else "both"
+
+
+def in_norm(path: str) -> bool:
+    """Whether a parameter belongs to a layer named `norm...`, as batch norms are in `nets`."""
+    return any(part.startswith("norm") for part in path.split("/")[:-1])
+
+
 def _in_head(path: str) -> bool:
     return path.split("/")[0] == "head"
 
@@ -68,6 +78,11 @@ def assign(roles: Roles, params: Any) -> list[Role]:
             f"no parameter adapts: all of {', '.join(paths[:3])}... are outer or frozen"
         )
     return assigned
+
+
+def mask_of(wanted: Callable[[str], bool], params: Any) -> list[bool]:
+    """Which leaves of `params` have a path that is wanted, in the order of `jax.tree.leaves`."""
+    return [wanted(path) for path in _paths(params)]
 
 
 def only_head_adapts(roles: Roles, params: Any) -> bool:

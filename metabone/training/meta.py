@@ -45,7 +45,7 @@ def meta_state(meta_params: Any, optimizer: optax.GradientTransformation) -> Met
 
 
 def meta_step(
-    learner: HasMetaGradient,
+    learner: HasMetaGradient | Callable[[jax.Array], HasMetaGradient],
     optimizer: optax.GradientTransformation,
     sample: Sample,
     *,
@@ -59,7 +59,9 @@ def meta_step(
     of the three, so a step depends on nothing but its arguments.
 
     Args:
-      learner: has `meta_gradient(meta_params, episode, key) -> (gradient, metrics)` for one task.
+      learner: has `meta_gradient(meta_params, episode, key) -> (gradient, metrics)` for one task;
+        or a function to one from the step's index, which is traced: for what follows a schedule,
+        such as MAML++'s weights of inner steps.
       optimizer: the outer optimiser.
       sample: `(data, seed, step, task) -> Episode`, pure.
       meta_batch: tasks a step.
@@ -70,7 +72,9 @@ def meta_step(
         as independent operations: on a CPU one's run on cores that the other's leave idle. An int
         takes that many tasks at once inside the scan, vmapped, and `"vmap"` all of them: for
         accelerators that one task leaves idle. `"devices"` deals the tasks out to all devices of
-        this host, each of which scans its own; state and data are to be copied to all of them.
+        this host, each of which scans its own; state and data come from `on_all_devices`. A CPU's
+        cores can be devices, see `jax_num_cpu_devices`: networks that one operation at a time
+        leaves cores idle with are then faster.
 
     Returns:
       A step for `train`. Its metrics are the learner's, averaged over tasks, and `gradient_norm`,
@@ -82,7 +86,8 @@ def meta_step(
     """
     if meta_batch < 1:
         raise ValueError(f"meta_batch (={meta_batch}) must be at least 1")
-    if learner.meta_gradient is None:
+    learner_at = learner if callable(learner) else lambda index: learner
+    if not callable(learner) and learner.meta_gradient is None:
         raise ValueError("this learner has no meta_gradient: it is not meta-trained")
     chunk = _chunk(mapping, meta_batch)
 
@@ -90,7 +95,7 @@ def meta_step(
         def task_gradient(task):
             episode = sample(data, seed, index, task)
             key = learner_key(task_key(seed, index, task))
-            return learner.meta_gradient(meta_params, episode, key)
+            return learner_at(index).meta_gradient(meta_params, episode, key)
 
         unroll = 2 if mapping == "overlap" else 1
         return _mean_over_tasks(task_gradient, meta_params, tasks, chunk, unroll)
@@ -143,11 +148,32 @@ def _must_divide(name: str, divisor: int, meta_batch: int) -> None:
         raise ValueError(f"{name} (={divisor}) must divide meta_batch (={meta_batch})")
 
 
-def _over_devices(mean_over):
-    """Gives each device of this host an equal share of the tasks, and averages over devices."""
+def on_all_devices(tree: Any) -> Any:
+    """Copies a tree to every device of this host, as the mapping `"devices"` needs it.
+
+    Args:
+      tree: a pytree of arrays.
+
+    Returns:
+      The same, each leaf whole on each device.
+    """
+    return jax.device_put(tree, jax.sharding.NamedSharding(_mesh(), jax.P()))
+
+
+def on_one_device(tree: Any) -> Any:
+    """The first device's copies of a tree from `on_all_devices`; any other tree as it is."""
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+
+
+def _mesh():
     devices = jax.local_devices()
     automatic = (jax.sharding.AxisType.Auto,)
-    mesh = jax.make_mesh((len(devices),), ("tasks",), automatic, devices=devices)
+    return jax.make_mesh((len(devices),), ("tasks",), automatic, devices=devices)
+
+
+def _over_devices(mean_over):
+    """Gives each device of this host an equal share of the tasks, and averages over devices."""
+    mesh = _mesh()
 
     def mean_over_devices(tasks, *shared):
         def own(tasks, *shared):

@@ -3,70 +3,80 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from metabone.episodes.types import Episode, Examples
 from metabone.errors import InputError
 from metabone.learners.base import cross_entropy, query_logits
 from metabone.learners.maml import MamlParams, maml
-from metabone.learners.roles import head_adapts, head_only
+from metabone.learners.roles import body_adapts, head_adapts, head_only
+from metabone.learners.variants import anil, boil, first_order_maml, meta_sgd
 from metabone.nets.network import Network
 from metabone.nets.networks import conv_net
 
 RATE, STEPS = 0.1, 3
 
 
-def _quadratic(matrix):
-    """Outputs `matrix @ (theta - image)`; with half the mean squared output as the loss."""
-
-    def apply(params, norm_stats, images, use_batch_stats):
-        return (params["theta"] - images) @ matrix.T, norm_stats
-
-    return Network(lambda key, shape: ({"theta": jnp.zeros(shape)}, {}), apply)
-
-
-def _half_square(outputs, labels):
-    return 0.5 * jnp.mean(jnp.sum(outputs**2, axis=-1))
-
-
-def _quadratic_task():
-    rng = np.random.default_rng(0)
-    matrix, theta = jnp.array(rng.normal(size=(3, 3))), jnp.array(rng.normal(size=3))
-    support, query = (jnp.array(rng.normal(size=(n, 3))) for n in (4, 2))
-    labels = jnp.zeros(4, jnp.int32), jnp.zeros(2, jnp.int32)
-    return matrix, theta, Episode(Examples(support, labels[0]), Examples(query, labels[1]))
-
-
-def _closed_form(matrix, theta, episode):
+def _closed_form(task):
     """Adapted parameters, and the meta-gradients of second and first order, by linear algebra."""
-    hessian = matrix.T @ matrix
-    contraction = jnp.linalg.matrix_power(jnp.eye(3) - RATE * hessian, STEPS)
-    centre = episode.support.images.mean(0)
-    adapted = centre + contraction @ (theta - centre)
-    at_query = hessian @ (adapted - episode.query.images.mean(0))
+    contraction = jnp.linalg.matrix_power(jnp.eye(3) - RATE * task.hessian, STEPS)
+    adapted = task.centre + contraction @ (task.theta - task.centre)
+    at_query = task.hessian @ (adapted - task.query_centre)
     return adapted, contraction.T @ at_query, at_query
 
 
+@pytest.mark.parametrize("by", [{"inner_rate": RATE}, {"optimizer": optax.sgd(RATE)}])
 @pytest.mark.parametrize("remat", [False, True])
-def test_meta_gradients_equal_the_closed_form_of_a_quadratic_task(x64, remat):
-    matrix, theta, episode = _quadratic_task()
-    adapted, second, first = _closed_form(matrix, theta, episode)
-    params = MamlParams({"theta": theta}, {}, [])
+def test_meta_gradients_equal_the_closed_form_of_a_quadratic_task(quadratic, remat, by):
+    adapted, second, first = _closed_form(quadratic)
+    params = MamlParams({"theta": quadratic.theta}, {}, [])
+    key = jax.random.key(0)
     for order, expected in ((2, second), (1, first)):
         learner = maml(
-            _quadratic(matrix),
-            inner_rate=RATE,
+            quadratic.network,
             inner_steps=STEPS,
             test_steps=STEPS,
             order=order,
             remat=remat,
-            loss=_half_square,
+            loss=quadratic.loss,
+            **by,
         )
-        found, _ = learner.meta_gradient(params, episode, jax.random.key(0))
+        found, _ = learner.meta_gradient(params, quadratic.episode, key)
         np.testing.assert_allclose(found.weights["theta"], expected, rtol=1e-9)
-        reached = learner.adapt(params, episode.support, jax.random.key(0)).weights["theta"]
+        reached = learner.adapt(params, quadratic.episode.support, key).weights["theta"]
         np.testing.assert_allclose(reached, adapted, rtol=1e-9)
     assert not np.allclose(first, second, rtol=1e-2)
+
+
+def test_adam_in_the_inner_loop_has_the_meta_gradient_of_finite_differences(quadratic):
+    def learner_with(optimizer):
+        return maml(
+            quadratic.network, optimizer=optimizer, inner_steps=2, test_steps=2, loss=quadratic.loss
+        )
+
+    learner = learner_with(optax.adam(0.1, eps_root=1e-8))
+    support, query = quadratic.episode
+    key = jax.random.key(0)
+
+    def params(theta):
+        return MamlParams({"theta": theta}, {}, [])
+
+    def query_loss(theta):
+        adapted = learner.adapt(params(theta), support, key)
+        return quadratic.loss(learner.predict(adapted, query.images), None)
+
+    found, _ = learner.meta_gradient(params(quadratic.theta), quadratic.episode, key)
+    steps = 1e-6 * np.eye(3)
+    slopes = [
+        (query_loss(quadratic.theta + step) - query_loss(quadratic.theta - step)) / 2e-6
+        for step in steps
+    ]
+    np.testing.assert_allclose(found.weights["theta"], slopes, rtol=1e-6)
+    with pytest.raises(InputError, match="eps_root=1e-8"):
+        learner_with(optax.adam(0.1)).meta_gradient(params(quadratic.theta), quadratic.episode, key)
+    first_order = maml(quadratic.network, optimizer=optax.adam(0.1), order=1, loss=quadratic.loss)
+    first_order.meta_gradient(params(quadratic.theta), quadratic.episode, key)
 
 
 def _conv_task(norm, **settings):
@@ -185,19 +195,39 @@ def test_a_head_on_features_computed_once_learns_as_the_whole_network_does(x64, 
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), *adapted)
 
 
-def test_learned_rates_have_the_gradient_of_the_closed_form(x64):
+def test_learned_rates_have_the_gradient_of_the_closed_form(quadratic):
     # One step: d loss / d rate_i = -(gradient at the query)_i * (gradient at the support)_i.
-    matrix, theta, episode = _quadratic_task()
-    learner = maml(
-        _quadratic(matrix), inner_rate=RATE, inner_steps=1, learn_rates=True, loss=_half_square
-    )
+    learner = meta_sgd(quadratic.network, inner_rate=RATE, inner_steps=1, loss=quadratic.loss)
+    theta, hessian = quadratic.theta, quadratic.hessian
     params = MamlParams({"theta": theta}, {}, [jnp.full(3, RATE)])
-    found, _ = learner.meta_gradient(params, episode, jax.random.key(0))
-    hessian = matrix.T @ matrix
-    at_support = hessian @ (theta - episode.support.images.mean(0))
-    adapted = theta - RATE * at_support
-    at_query = hessian @ (adapted - episode.query.images.mean(0))
+    found, _ = learner.meta_gradient(params, quadratic.episode, jax.random.key(0))
+    at_support = hessian @ (theta - quadratic.centre)
+    at_query = hessian @ (theta - RATE * at_support - quadratic.query_centre)
     np.testing.assert_allclose(found.rates[0], -at_query * at_support, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("variant", "settings"),
+    [
+        (first_order_maml, {"order": 1}),
+        (anil, {"roles": head_adapts}),
+        (boil, {"roles": body_adapts}),
+    ],
+)
+def test_named_variants_are_maml_by_these_settings(normed, variant, settings):
+    network, weights, stats, episode = normed
+    params, key = MamlParams(weights, stats, []), jax.random.key(0)
+    found, expected = (
+        jax.jit(learner.meta_gradient)(params, episode, key)
+        for learner in (variant(network), maml(network, **settings))
+    )
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    adapted = jax.jit(variant(network).adapt)(params, episode.support, key).weights
+    moved = tuple(
+        bool(np.any(adapted[part]["kernel"] != weights[part]["kernel"]))
+        for part in ("layer", "head")
+    )
+    assert moved == {first_order_maml: (1, 1), anil: (0, 1), boil: (1, 0)}[variant]
 
 
 def test_an_inductive_prediction_is_the_same_to_the_bit_in_any_company():
@@ -242,6 +272,7 @@ def test_mapped_prediction_equals_the_batched_form():
         ({"inner_steps": -1}, r"inner_steps \(=-1\)"),
         ({"inner_rate": 0.0}, r"inner_rate \(=0.0\)"),
         ({"order": 3}, r"order \(=3\)"),
+        ({"learn_rates": True, "optimizer": optax.sgd(0.1)}, "without an inner optimiser"),
         ({"norm": "batch"}, "norm 'batch'.*inductive, transductive"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 
 from metabone.episodes.types import Episode, Examples
 from metabone.training.loop import train
-from metabone.training.meta import meta_state, meta_step
+from metabone.training.meta import meta_state, meta_step, on_all_devices, on_one_device
 
 
 class Learner(NamedTuple):
@@ -69,30 +69,54 @@ def test_a_step_descends_the_plain_mean_of_the_task_gradients(mapping):
     np.testing.assert_allclose(metrics["gradient_norm"], norm, rtol=2e-6)
 
 
-def test_tasks_dealt_out_to_two_devices_give_the_same_step(tmp_path):
+def test_a_learner_may_follow_a_schedule_of_the_step():
+    def at(index):
+        def scaled(meta_params, episode, key):
+            gradient, metrics = meta_gradient(meta_params, episode, key)
+            return jax.tree.map(lambda g: g * index, gradient), metrics
+
+        return Learner(scaled)
+
+    sgd = optax.sgd(0.1)
+    for index in (0, 3):
+        steps = [
+            jax.jit(meta_step(learner, sgd, sample, meta_batch=2))
+            for learner in (Learner(meta_gradient), at)
+        ]
+        start = meta_state(PARAMS, sgd)
+        plain, scheduled = (
+            step(start, DATA, np.uint32(9), np.int32(index))[0].meta_params["w"] for step in steps
+        )
+        moved = np.asarray(plain) - np.asarray(PARAMS["w"])
+        np.testing.assert_allclose(scheduled, PARAMS["w"] + index * moved, rtol=1e-5)
+
+
+def print_what_two_devices_train():
+    """Called in a process that has two devices."""
+    adam = optax.adam(0.1)
+    for mapping in ("scan", "devices"):
+        step = meta_step(Learner(meta_gradient), adam, sample, meta_batch=6, mapping=mapping)
+        start, data = meta_state(PARAMS, adam), DATA
+        if mapping == "devices":
+            start, data = on_all_devices((start, data))
+        trained = train(step, start, data, steps=5, seed=9, progress=False).state.meta_params["w"]
+        on_one = on_one_device(trained)
+        print(len(trained.devices()), len(on_one.devices()), *on_one)
+
+
+def test_training_on_two_devices_gives_the_numbers_of_one():
     """In a process of its own: the number of devices is settled when JAX starts."""
-    step = (
-        "import sys\n"
-        "sys.path.insert(0, sys.argv[1])\n"
-        "from test_meta import *\n"
-        "assert jax.local_device_count() == 2\n"
-        "sgd = optax.sgd(0.1)\n"
-        "for name in ('scan', 'devices'):\n"
-        "    step = meta_step(Learner(meta_gradient), sgd, sample, meta_batch=6, mapping=name)\n"
-        "    state = meta_state(PARAMS, sgd)\n"
-        "    new, metrics = jax.jit(step)(state, DATA, np.uint32(9), np.int32(4))\n"
-        "    print(*np.asarray(new.meta_params['w']), metrics['loss'], metrics['task'])\n"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", step, str(Path(__file__).parent)],
+        [sys.executable, "-c", "import test_meta; test_meta.print_what_two_devices_train()"],
+        cwd=Path(__file__).parent,
         env=os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
-        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
     )
     scanned, dealt = (np.array(line.split(), float) for line in done.stdout.splitlines())
-    np.testing.assert_allclose(dealt, scanned, rtol=2e-6)
+    np.testing.assert_array_equal((scanned[:2], dealt[:2]), ((1, 1), (2, 1)))
+    np.testing.assert_allclose(dealt[2:], scanned[2:], rtol=2e-6)
 
 
 def test_training_equals_a_python_loop_over_steps_and_tasks():

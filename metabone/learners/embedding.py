@@ -1,0 +1,143 @@
+"""Learners that adapt in closed form on top of a learned embedding, which stays as it is."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from metabone.episodes.types import Episode, Examples
+from metabone.errors import InputError
+from metabone.learners.base import (
+    Loss,
+    MetaLearner,
+    Norm,
+    cross_entropy,
+    prediction,
+    query_gradient,
+)
+from metabone.nets.network import Network, NormStats, Params
+
+
+class EmbeddingParams(NamedTuple):
+    """What these learners learn across tasks.
+
+    Attributes:
+      weights: of the network.
+      norm_stats: batch statistics as a template; their gradient is zero.
+      head: scalars of the head by name; empty for prototypes.
+    """
+
+    weights: Params
+    norm_stats: NormStats
+    head: dict[str, jax.Array]
+
+
+class Embedded(NamedTuple):
+    """An embedding and what was solved for on a support set.
+
+    Attributes:
+      weights: of the network, as learned across tasks.
+      norm_stats: batch statistics of the whole support set.
+      head: prototypes `[ways, D]`, or weights `[D, ways]` and the like.
+    """
+
+    weights: Params
+    norm_stats: NormStats
+    head: Any
+
+
+def protonet(
+    network: Network, ways: int, *, norm: Norm = "inductive", loss: Loss = cross_entropy
+) -> MetaLearner:
+    """Prototypical networks (Snell et al. 2017): the nearest class mean in a learned embedding.
+
+    logits_c = -|f(x) - mean of f over the support of class c|^2, eq. 1 and 2 of the paper. The
+    paper's own networks normalise support and queries together as one batch; here each set is
+    normalised as `norm` says.
+
+    Args:
+      network: maps images to features of any shape, such as `conv_net(0)`.
+      ways: classes of a task; labels are `0 .. ways - 1`, each with support images.
+      norm: batch statistics of queries, see `base.query_logits`; support images use their own.
+      loss: `(logits, labels) -> scalar`, a mean over examples.
+
+    Returns:
+      The learner; its `meta_params` are `EmbeddingParams`.
+
+    Raises:
+      InputError: fewer than two ways, an unknown norm.
+    """
+
+    def solve(features, labels, head):
+        del head
+        members = jax.nn.one_hot(labels, ways, dtype=features.dtype)
+        return (members.T @ features) / members.sum(0)[:, None]
+
+    def answer(features, prototypes):
+        offsets = features[:, None] - prototypes
+        return -jnp.square(offsets).sum(-1)
+
+    return _on_embedding(network, ways, {}, solve, answer, norm, loss)
+
+
+def r2d2(
+    network: Network, ways: int, *, norm: Norm = "inductive", loss: Loss = cross_entropy
+) -> MetaLearner:
+    """R2-D2 (Bertinetto et al. 2019): ridge regression on a learned embedding, in closed form.
+
+    W = X^T (X X^T + lambda I)^-1 Y on the support's features X `[n, D]` and one-hot labels Y, eq. 6
+    of the paper, an n x n system; logits = alpha X' W + beta. lambda = exp(log_lambda), alpha and
+    beta are learned across tasks, from 1, 1 and 0.
+
+    Args:
+      network: maps images to features of any shape, such as `conv_net(0)`.
+      ways: classes of a task; labels are `0 .. ways - 1`.
+      norm: batch statistics of queries, see `base.query_logits`; support images use their own.
+      loss: `(logits, labels) -> scalar`, a mean over examples.
+
+    Returns:
+      The learner; its `meta_params` are `EmbeddingParams`.
+
+    Raises:
+      InputError: fewer than two ways, an unknown norm.
+    """
+
+    def solve(features, labels, head):
+        targets = jax.nn.one_hot(labels, ways, dtype=features.dtype)
+        gram = features @ features.T + jnp.exp(head["log_lambda"]) * jnp.eye(len(features))
+        weights = features.T @ jax.scipy.linalg.solve(gram, targets, assume_a="pos")
+        return {"weights": weights, "alpha": head["alpha"], "beta": head["beta"]}
+
+    def answer(features, head):
+        return head["alpha"] * (features @ head["weights"]) + head["beta"]
+
+    start = {"log_lambda": 0.0, "alpha": 1.0, "beta": 0.0}
+    return _on_embedding(network, ways, start, solve, answer, norm, loss)
+
+
+def _on_embedding(network, ways, start, solve, answer, norm, loss) -> MetaLearner:
+    if ways < 2:
+        raise InputError(f"ways (={ways}): expected at least 2")
+
+    def init(key: jax.Array, image_shape: tuple[int, ...]) -> EmbeddingParams:
+        head = {name: jnp.asarray(value, jnp.float32) for name, value in start.items()}
+        return EmbeddingParams(*network.init(key, image_shape), head)
+
+    def embed(params, norm_stats, images, use_batch_stats):
+        features, stats = network.apply(params, norm_stats, images, use_batch_stats)
+        return features.reshape(len(images), -1), stats
+
+    def adapt(meta_params: EmbeddingParams, support: Examples, key: jax.Array | None) -> Embedded:
+        del key
+        weights, norm_stats, head = meta_params
+        features, stats = embed(weights, norm_stats, support.images, True)
+        return Embedded(weights, stats, solve(features, support.labels, head))
+
+    def logits(adapted: Embedded, images: jax.Array) -> jax.Array:
+        weights, norm_stats, head = adapted
+        return answer(embed(weights, norm_stats, images, norm == "transductive")[0], head)
+
+    def query_outputs(meta_params: EmbeddingParams, episode: Episode) -> jax.Array:
+        return logits(adapt(meta_params, episode.support, None), episode.query.images)
+
+    return MetaLearner(init, query_gradient(query_outputs, loss), adapt, prediction(logits, norm))

@@ -1,0 +1,282 @@
+"""MAML++ (Antoniou et al. 2019): MAML made stable, each of its changes a switch."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from metabone.episodes.types import Episode, Examples
+from metabone.errors import InputError
+from metabone.learners import roles as roles_lib
+from metabone.learners.base import (
+    Adapted,
+    Loss,
+    MetaLearner,
+    Metrics,
+    Norm,
+    check_norm,
+    cross_entropy,
+    predictor,
+    query_metrics,
+)
+from metabone.nets.network import Network, NormStats, Params
+
+
+class MamlPlusPlusParams(NamedTuple):
+    """What MAML++ learns across tasks.
+
+    Attributes:
+      weights: the initialisation; `[inner_steps, ...]` in batch norms with `step_affine`.
+      norm_stats: with `step_stats` running statistics of the queries after each inner step,
+        `[inner_steps, ...]`; else a template.
+      rates: with `learn_rates` one array `[inner_steps]` for each adapting leaf, else empty.
+    """
+
+    weights: Params
+    norm_stats: NormStats
+    rates: list[jax.Array]
+
+
+def maml_plus_plus(
+    network: Network,
+    *,
+    inner_rate: float = 0.1,
+    inner_steps: int = 5,
+    test_steps: int = 5,
+    order: int | jax.Array = 2,
+    step_weights: jax.Array | None = None,
+    learn_rates: bool = True,
+    step_affine: bool = True,
+    step_stats: bool = True,
+    norm: Norm = "inductive",
+    roles: roles_lib.Roles = roles_lib.norms_stay,
+    loss: Loss = cross_entropy,
+) -> MetaLearner:
+    """MAML with a loss after each step, a rate for each leaf and step, and batch norms by step.
+
+    Two of the paper's changes follow the outer step and are arrays here, so that one program serves
+    all their values: `order` (its derivative-order annealing) and `step_weights` (see
+    `annealed_step_weights`). Give `meta_step` a function from the outer step to the learner. Its
+    last change, an outer rate falling along a cosine, belongs to the outer optimiser.
+
+    What has a value for each step has `inner_steps` of them. Step k of the support, and the queries
+    after it, take value k; steps beyond the last, in tests, take the last.
+
+    Args:
+      network: see `nets.network.Network`.
+      inner_rate: of the loss averaged over examples; where rates are learned, their start.
+      inner_steps: while meta-training, at least 1.
+      test_steps: in `adapt`.
+      order: of the meta-gradient, 2 or 1; only one of both is computed, though both are compiled if
+        it is an array.
+      step_weights: `[inner_steps]`, what the query loss after each step counts; None for the last
+        alone. What counts nothing is not computed.
+      learn_rates: learns one rate for each adapting leaf and step.
+      step_affine: scales and biases of batch norms for each step, which then do not adapt.
+      step_stats: keeps running statistics of the queries for each step, by which inductive queries
+        are normalised in tests. Queries in training, and support images always, are normalised by
+        their own. They are learned as if by gradients, statistic minus the batch's: give them plain
+        descent, see `with_running_stats`. The paper's published code keeps them too but never
+        normalises by them.
+      norm: of queries in tests; without `step_stats` in training too, see `base.query_logits`.
+      roles: see `maml`.
+      loss: `(outputs, labels) -> scalar`, a mean over examples.
+
+    Returns:
+      The learner; its `meta_params` are `MamlPlusPlusParams`.
+
+    Raises:
+      InputError: a number of steps or a rate that cannot be, an unknown order or norm, or batch
+        norms that are both adapted and given a value for each step.
+    """
+    if inner_steps < 1 or test_steps < 0:
+        raise InputError(
+            f"inner_steps (={inner_steps}): at least 1; test_steps (={test_steps}): at least 0"
+        )
+    if not inner_rate > 0:
+        raise InputError(f"inner_rate (={inner_rate}): expected a number above 0")
+    if isinstance(order, int) and order not in (1, 2):
+        raise InputError(f"order (={order}): expected 1 or 2")
+    check_norm(norm)
+    if step_weights is None:
+        step_weights = jnp.zeros(inner_steps).at[-1].set(1.0)
+
+    def masks(weights: Params) -> tuple[list[bool], list[bool], list[bool]]:
+        """What adapts, what is learned, and what has a value for each step."""
+        assigned = roles_lib.assign(roles, weights)
+        adapts = [role in ("both", "inner") for role in assigned]
+        learned = [role in ("both", "outer") for role in assigned]
+        by_step = roles_lib.mask_of(lambda path: step_affine and roles_lib.in_norm(path), weights)
+        if any(a and s for a, s in zip(adapts, by_step, strict=True)):
+            raise InputError("step_affine: batch norms with a value for each step do not adapt")
+        return adapts, learned, by_step
+
+    def init(key: jax.Array, image_shape: tuple[int, ...]) -> MamlPlusPlusParams:
+        weights, norm_stats = network.init(key, image_shape)
+        adapts, _, by_step = masks(weights)
+        start = roles_lib.take(weights, adapts) if learn_rates else []
+        each = [_repeated(leaf, inner_steps) for leaf in roles_lib.take(weights, by_step)]
+        return MamlPlusPlusParams(
+            roles_lib.put(weights, by_step, each),
+            jax.tree.map(lambda s: _repeated(s, inner_steps), norm_stats)
+            if step_stats
+            else norm_stats,
+            [jnp.full(inner_steps, inner_rate, leaf.dtype) for leaf in start],
+        )
+
+    def pieces(meta_params: MamlPlusPlusParams):
+        """The weights at a step given what adapts, a step, and the start of what adapts."""
+        weights, norm_stats, rates = meta_params
+        adapts, _, by_step = masks(weights)
+        template = jax.tree.map(lambda s: s[0], norm_stats) if step_stats else norm_stats
+
+        def at(leaves: list[jax.Array], row: jax.Array) -> Params:
+            own = [leaf[row] for leaf in roles_lib.take(weights, by_step)]
+            return roles_lib.put(roles_lib.put(weights, by_step, own), adapts, leaves)
+
+        def step(leaves, row, support, first_order):
+            def support_loss(leaves):
+                return loss(
+                    network.apply(at(leaves, row), template, support.images, True)[0],
+                    support.labels,
+                )
+
+            gradient = jax.grad(support_loss)(leaves)
+            if first_order:
+                gradient = jax.lax.stop_gradient(gradient)
+            by = [rate[row] for rate in rates] if learn_rates else [inner_rate] * len(leaves)
+            return [p - r * g for p, r, g in zip(leaves, by, gradient, strict=True)]
+
+        return at, step, roles_lib.take(weights, adapts), template
+
+    def gradient_of_order(meta_params: MamlPlusPlusParams, episode: Episode, first_order: bool):
+        _, learned, _ = masks(meta_params.weights)
+        support, query = episode
+
+        def total(leaves, rates):
+            merged = roles_lib.put(meta_params.weights, learned, leaves)
+            at, step, start, template = pieces(meta_params._replace(weights=merged, rates=rates))
+
+            def answer(leaves, row):
+                weights = at(leaves, row)
+                stats = template
+                inductive = norm == "inductive" and not step_stats
+                if inductive:
+                    stats = network.apply(weights, template, support.images, True)[1]
+                return network.apply(weights, stats, query.images, not inductive)
+
+            def one(leaves, given):
+                row, weight = given
+                leaves = step(leaves, row, support, first_order)
+                silent = jax.tree.map(
+                    lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(answer, leaves, row)
+                )
+                counted = (weight != 0) | (row == inner_steps - 1)
+                outputs, stats = jax.lax.cond(counted, lambda: answer(leaves, row), lambda: silent)
+                value = loss(outputs, query.labels)
+                return leaves, (jnp.where(weight != 0, weight * value, 0), outputs, stats, counted)
+
+            rows = jnp.arange(inner_steps)
+            _, (losses, outputs, stats, counted) = jax.lax.scan(one, start, (rows, step_weights))
+            last = outputs[-1]
+            metrics = query_metrics(loss(last, query.labels), last, query.labels)
+            return losses.sum(), (metrics, stats, counted)
+
+        by_leaf, by_rate, (metrics, stats, counted) = _grad(
+            total, roles_lib.take(meta_params.weights, learned), meta_params.rates
+        )
+        zeros = jax.tree.map(jnp.zeros_like, meta_params)
+        away = zeros.norm_stats
+        if step_stats:
+            away = jax.tree.map(
+                lambda kept, found: jnp.where(_column(counted, kept), kept - found, 0),
+                meta_params.norm_stats,
+                stats,
+            )
+        weights = roles_lib.put(zeros.weights, learned, by_leaf)
+        return MamlPlusPlusParams(weights, away, by_rate), metrics
+
+    def meta_gradient(
+        meta_params: MamlPlusPlusParams, episode: Episode, key: jax.Array
+    ) -> tuple[MamlPlusPlusParams, Metrics]:
+        del key  # nothing is drawn
+        if isinstance(order, int):
+            return gradient_of_order(meta_params, episode, order == 1)
+        return jax.lax.cond(
+            order == 1,
+            lambda: gradient_of_order(meta_params, episode, True),
+            lambda: gradient_of_order(meta_params, episode, False),
+        )
+
+    def adapt(meta_params: MamlPlusPlusParams, support: Examples, key: jax.Array) -> Adapted:
+        del key
+        at, step, leaves, template = pieces(meta_params)
+        rows = jnp.minimum(jnp.arange(test_steps), inner_steps - 1)
+        leaves, _ = jax.lax.scan(
+            lambda leaves, row: (step(leaves, row, support, False), None), leaves, rows
+        )
+        last = min(max(test_steps - 1, 0), inner_steps - 1)
+        weights = at(leaves, last)
+        if step_stats:
+            return Adapted(weights, jax.tree.map(lambda s: s[last], meta_params.norm_stats))
+        return Adapted(weights, network.apply(weights, template, support.images, True)[1])
+
+    return MetaLearner(init, meta_gradient, adapt, predictor(network, norm))
+
+
+def annealed_step_weights(inner_steps: int, progress: float | jax.Array) -> jax.Array:
+    """What the query loss after each inner step counts, from all alike to the last alone.
+
+    Every step starts with 1 / N; all but the last fall by 1 / N over the annealing, but not below
+    0.03 / N, and what they lose goes to the last; at the end only the last counts (section 4 of the
+    paper and its published code).
+
+    Args:
+      inner_steps: N.
+      progress: share of the annealing that is over, from 0; 1 and more is its end.
+
+    Returns:
+      `[inner_steps]` float32 with sum 1.
+    """
+    count = inner_steps
+    early = jnp.maximum((1.0 - progress) / count, 0.03 / count)
+    early = jnp.where(jnp.asarray(progress) >= 1, 0.0, early)
+    return jnp.full(count, early).at[-1].set(1.0 - (count - 1) * early)
+
+
+def with_running_stats(
+    optimizer: optax.GradientTransformation, momentum: float = 0.1
+) -> optax.GradientTransformation:
+    """The outer optimiser of `step_stats`: statistics move by `momentum` towards each batch's.
+
+    Args:
+      optimizer: of all that is learned. Clip in it, not in `meta_step`: the statistics' share of
+        the gradient is none.
+      momentum: 0.1 is PyTorch's.
+
+    Returns:
+      An optimiser of `MamlPlusPlusParams`.
+    """
+
+    def labels(meta_params):
+        names = MamlPlusPlusParams("learned", "running", "learned")
+        return MamlPlusPlusParams(
+            *(jax.tree.map(lambda _, n=n: n, p) for n, p in zip(names, meta_params, strict=True))
+        )
+
+    parts = {"learned": optimizer, "running": optax.sgd(momentum)}
+    return optax.partition(parts, labels)
+
+
+def _repeated(leaf: jax.Array, count: int) -> jax.Array:
+    return jnp.broadcast_to(leaf, (count, *leaf.shape))
+
+
+def _column(values: jax.Array, like: jax.Array) -> jax.Array:
+    return values.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+def _grad(total: Any, leaves: list[jax.Array], rates: list[jax.Array]):
+    (by_leaf, by_rate), aux = jax.grad(total, argnums=(0, 1), has_aux=True)(leaves, rates)
+    return by_leaf, by_rate, aux

@@ -1,0 +1,226 @@
+"""Each switch of MAML++ against plain MAML, or two steps worked by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from metabone.errors import InputError
+from metabone.learners import roles
+from metabone.learners.base import cross_entropy
+from metabone.learners.maml import MamlParams, maml
+from metabone.learners.maml_plus_plus import (
+    MamlPlusPlusParams,
+    annealed_step_weights,
+    maml_plus_plus,
+    with_running_stats,
+)
+from metabone.nets.networks import conv_net
+
+KEY = jax.random.key(0)
+RATE, STEPS = 0.3, 2
+OFF = dict(learn_rates=False, step_affine=False, step_stats=False)
+LABELS = jnp.array([0, 0, 1, 1, 2, 2])
+SHAPE = (2, 2, 1)  # of the images of `normed`
+
+
+def _assert_close(found, expected):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11), found, expected
+    )
+
+
+def _plain(network, weights, stats, episode, **settings):
+    settings = dict(inner_rate=RATE, inner_steps=STEPS) | settings
+    learner = maml(network, **settings)
+    return jax.jit(learner.meta_gradient)(MamlParams(weights, stats, []), episode, KEY)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("norm", ["inductive", "transductive"])
+def test_with_every_switch_off_it_is_maml(normed, norm, order):
+    network, weights, stats, episode = normed
+    settings = dict(norm=norm, order=order, inner_rate=RATE, inner_steps=STEPS)
+    learner = maml_plus_plus(network, **settings, **OFF, roles=roles.everything, test_steps=3)
+    params = MamlPlusPlusParams(weights, stats, [])
+    found, metrics = jax.jit(learner.meta_gradient)(params, episode, KEY)
+    expected, plain_metrics = _plain(*normed, norm=norm, order=order)
+    _assert_close((found.weights, found.norm_stats, metrics), (*expected[:2], plain_metrics))
+    adapted = jax.jit(learner.adapt)(params, episode.support, KEY)
+    other = maml(network, inner_rate=RATE, test_steps=3)
+    _assert_close(adapted, other.adapt(MamlParams(weights, stats, []), episode.support, KEY))
+
+
+def test_a_loss_after_each_step_adds_the_gradients_of_fewer_steps(normed):
+    network, weights, stats, episode = normed
+    shares = jnp.array([0.2, 0.0, 0.8])
+    learner = maml_plus_plus(
+        network,
+        inner_rate=RATE,
+        inner_steps=3,
+        step_weights=shares,
+        roles=roles.everything,
+        **OFF,
+    )
+    found, _ = jax.jit(learner.meta_gradient)(MamlPlusPlusParams(weights, stats, []), episode, KEY)
+    one, three = (_plain(*normed, inner_steps=n)[0].weights for n in (1, 3))
+    expected = jax.tree.map(lambda a, b: 0.2 * a + 0.8 * b, one, three)
+    _assert_close(found.weights, expected)
+
+
+def test_rates_of_steps_have_the_gradient_worked_by_hand(quadratic):
+    hessian, theta, rates = quadratic.hessian, quadratic.theta, jnp.array([0.1, 0.25])
+    learner = maml_plus_plus(
+        quadratic.network, inner_steps=2, test_steps=4, loss=quadratic.loss, step_stats=False
+    )
+    params = MamlPlusPlusParams({"theta": theta}, {}, [rates])
+    found, _ = learner.meta_gradient(params, quadratic.episode, KEY)
+    first = hessian @ (theta - quadratic.centre)
+    middle = theta - rates[0] * first
+    second = hessian @ (middle - quadratic.centre)
+    end = middle - rates[1] * second
+    at_query = hessian @ (end - quadratic.query_centre)
+    shrink = [jnp.eye(3) - rate * hessian for rate in rates]
+    expected = jnp.array([-at_query @ shrink[1] @ first, -at_query @ second])
+    np.testing.assert_allclose(found.rates[0], expected, rtol=1e-9)
+    np.testing.assert_allclose(found.weights["theta"], shrink[0] @ shrink[1] @ at_query, rtol=1e-9)
+    # In tests steps beyond the last have the last one's rate.
+    offset = shrink[1] @ shrink[1] @ shrink[1] @ shrink[0] @ (theta - quadratic.centre)
+    adapted = learner.adapt(params, quadratic.episode.support, KEY)
+    np.testing.assert_allclose(adapted.weights["theta"], quadratic.centre + offset, rtol=1e-9)
+
+
+def _two_steps_by_hand(network, stats, episode):
+    """The query loss of two steps, each with a batch norm of its own that does not adapt."""
+
+    def query_loss(adapting, scales, biases):
+        def logits(adapting, step, images):
+            norm = {"scale": scales[step], "bias": biases[step]}
+            return network.apply(adapting | {"norm_0": norm}, stats, images, True)[0]
+
+        for step in (0, 1):
+
+            def support_loss(adapting, step=step):
+                return cross_entropy(logits(adapting, step, episode.support.images), LABELS)
+
+            gradient = jax.grad(support_loss)(adapting)
+            adapting = jax.tree.map(lambda w, g: w - RATE * g, adapting, gradient)
+        return cross_entropy(logits(adapting, 1, episode.query.images), LABELS)
+
+    return query_loss
+
+
+def test_batch_norms_of_steps_have_the_gradient_worked_by_hand(normed):
+    network, weights, stats, episode = normed
+    rng = np.random.default_rng(4)
+    scales, biases = (jnp.array(rng.normal(size=(2, 4))) for _ in range(2))
+    learner = maml_plus_plus(
+        network, inner_rate=RATE, inner_steps=2, norm="transductive", **OFF | {"step_affine": True}
+    )
+    merged = weights | {"norm_0": {"scale": scales, "bias": biases}}
+    params = MamlPlusPlusParams(merged, stats, [])
+    adapting = {name: leaf for name, leaf in weights.items() if name != "norm_0"}
+    expected = jax.jit(jax.grad(_two_steps_by_hand(network, stats, episode), argnums=(0, 1, 2)))(
+        adapting, scales, biases
+    )
+    found, _ = jax.jit(learner.meta_gradient)(params, episode, KEY)
+    norm = found.weights["norm_0"]
+    rest = {name: leaf for name, leaf in found.weights.items() if name != "norm_0"}
+    _assert_close((rest, norm["scale"], norm["bias"]), expected)
+    # A test of one step answers by the first step's norms, one of three by the last's.
+    for steps, row in ((1, 0), (3, 1)):
+        learner = maml_plus_plus(
+            network, inner_steps=2, test_steps=steps, **OFF | {"step_affine": True}
+        )
+        adapted = jax.jit(learner.adapt)(params, episode.support, KEY).weights["norm_0"]
+        np.testing.assert_array_equal(adapted["scale"], scales[row])
+
+
+def test_running_statistics_follow_the_queries_of_each_step(normed):
+    network, weights, _, episode = normed
+    learner = maml_plus_plus(
+        network,
+        inner_rate=RATE,
+        inner_steps=2,
+        test_steps=2,
+        step_weights=jnp.array([0.5, 0.5]),
+        **OFF | {"step_stats": True},
+    )
+    params = learner.init(KEY, SHAPE)._replace(weights=weights)
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params)
+    gradient, _ = jax.jit(learner.meta_gradient)(params, episode, KEY)
+    optimizer = with_running_stats(optax.sgd(0.01), momentum=0.1)
+    updates, _ = optimizer.update(gradient, optimizer.init(params), params)
+    new = optax.apply_updates(params, updates)
+    template = jax.tree.map(lambda s: s[0], params.norm_stats)
+    for row in (0, 1):
+        plain = maml(network, inner_rate=RATE, test_steps=row + 1, roles=roles.norms_stay)
+        adapted = plain.adapt(MamlParams(weights, template, []), episode.support, KEY)
+        batch = network.apply(adapted.weights, template, episode.query.images, True)[1]["norm_0"]
+        expected = {"mean": 0.1 * batch["mean"], "var": 0.9 + 0.1 * batch["var"]}
+        _assert_close(jax.tree.map(lambda s, r=row: s[r], new.norm_stats["norm_0"]), expected)
+    np.testing.assert_allclose(
+        new.weights["layer"]["kernel"] - weights["layer"]["kernel"],
+        -0.01 * gradient.weights["layer"]["kernel"],
+        rtol=1e-9,
+    )
+    # Inductive answers are by the last step's statistics.
+    kept = jax.tree.map(lambda s: s[1], new.norm_stats)
+    adapted = learner.adapt(new, episode.support, KEY)
+    expected = network.apply(adapted.weights, kept, episode.query.images, False)[0]
+    np.testing.assert_allclose(learner.predict(adapted, episode.query.images), expected, rtol=1e-9)
+
+
+def test_statistics_of_steps_whose_queries_do_not_count_stay(normed):
+    network, _, _, episode = normed
+    learner = maml_plus_plus(network, inner_steps=3)
+    params = learner.init(KEY, SHAPE)
+    gradient, _ = jax.jit(learner.meta_gradient)(params, episode, KEY)
+    moves = gradient.norm_stats["norm_0"]["mean"]
+    assert not np.any(moves[:2])
+    assert np.all(moves[2] != 0)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_an_order_that_is_an_array_is_that_order(normed, order):
+    network, _, _, episode = normed
+    params = maml_plus_plus(network).init(KEY, SHAPE)
+
+    @jax.jit
+    def by_array(order):
+        return maml_plus_plus(network, order=order).meta_gradient(params, episode, KEY)
+
+    fixed = jax.jit(maml_plus_plus(network, order=order).meta_gradient)(params, episode, KEY)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+        by_array(jnp.int32(order)),
+        fixed,
+    )
+
+
+def test_step_weights_anneal_as_published():
+    # From the published code's rule, worked for 5 steps: the least is 0.03 / 5, reached at 0.97.
+    for progress, early in ((0, 0.2), (0.5, 0.1), (0.9, 0.02), (0.98, 0.006), (1, 0), (7, 0)):
+        found = annealed_step_weights(5, progress)
+        np.testing.assert_allclose(found, [early] * 4 + [1 - 4 * early], atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"inner_steps": 0}, r"inner_steps \(=0\)"),
+        ({"test_steps": -1}, r"test_steps \(=-1\)"),
+        ({"inner_rate": 0.0}, r"inner_rate \(=0.0\)"),
+        ({"order": 3}, r"order \(=3\)"),
+        ({"norm": "batch"}, "norm 'batch'"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        maml_plus_plus(conv_net(5), **settings)
+
+
+def test_batch_norms_cannot_both_adapt_and_differ_by_step():
+    with pytest.raises(InputError, match="step_affine"):
+        maml_plus_plus(conv_net(5), roles=roles.everything).init(KEY, (16, 16, 1))
