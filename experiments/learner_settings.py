@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jax
-
+from experiments.meta_training import check_mapping
 from experiments.settings import setting
 from metabone.errors import InputError
 from metabone.training.checkpoints import load_checkpoint
 from metabone.training.json_files import read_json
 
 ADAPTS = ("all", "head")
-MAPPINGS = ("scan", "overlap", "vmap", "devices")
 BACKBONES = ("vgg16", "conv4")
 PHASES = ("meta_scratch", "pretrain", "meta_pretrained")
 
@@ -106,7 +104,7 @@ def check_learner(config: LearnerSettings) -> None:
         if getattr(config, name) not in choices:
             given = getattr(config, name)
             raise InputError(f"--{name}={given}: expected one of {', '.join(choices)}")
-    check_mapping(config)
+    check_mapping(config.mapping, config.meta_batch)
     for name in ("hidden", "pretrain_hidden"):
         if not getattr(config, name) or min(getattr(config, name)) < 1:
             given = ",".join(map(str, getattr(config, name)))
@@ -119,40 +117,6 @@ def check_learner(config: LearnerSettings) -> None:
         raise InputError("--backbone_weights are read for --backbone=vgg16 alone")
     if config.backbone_weights and config.pretrained:
         raise InputError("--backbone_weights and --pretrained: name one backbone, not two")
-
-
-def check_mapping(config: LearnerSettings) -> None:
-    """Raises `InputError` for a mapping of tasks that `meta_step` does not take."""
-    if config.mapping in MAPPINGS:
-        return
-    at_once = int(config.mapping) if config.mapping.isdecimal() else 0
-    if at_once < 1 or config.meta_batch % at_once:
-        raise InputError(
-            f"--mapping={config.mapping}: expected {', '.join(MAPPINGS)} or a divisor of "
-            f"--meta_batch={config.meta_batch}"
-        )
-
-
-def make_devices(config: LearnerSettings) -> None:
-    """Has a CPU's cores be devices where tasks are to be dealt out to them.
-
-    To be called before JAX looks for its devices.
-
-    Raises:
-      InputError: what devices there are cannot share the tasks.
-    """
-    if config.mapping != "devices":
-        return
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        most = min(os.cpu_count() or 1, config.meta_batch)
-        fitting = [count for count in range(1, most + 1) if config.meta_batch % count == 0]
-        jax.config.update("jax_num_cpu_devices", fitting[-1])
-    devices = jax.local_device_count()
-    if devices < 2 or config.meta_batch % devices:
-        raise InputError(
-            f"--mapping=devices: --meta_batch={config.meta_batch} tasks cannot be dealt out to "
-            f"{devices} device{'s'[: devices > 1]} equally"
-        )
 
 
 def check_least(config: LearnerSettings, smallest: Mapping[str, int]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from experiments.learner_settings import LearnerSettings
+from experiments.meta_training import meta_train
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.datasets.images import Images, ImageSet
 from metabone.episodes.sampling import sample, scale, task_key
@@ -30,7 +31,7 @@ from metabone.nets.weights import load_vgg16
 from metabone.training.checkpoints import load_checkpoint
 from metabone.training.json_files import read_json
 from metabone.training.loop import train
-from metabone.training.meta import meta_state, meta_step, on_all_devices, on_one_device
+from metabone.training.meta import meta_state
 from metabone.training.run import Run
 from metabone.training.supervised import batch_plan, supervised_state, supervised_step
 
@@ -317,9 +318,8 @@ def meta_trained(
     held_out = jax.device_put(stores["validation"])
     accuracies = task_accuracies(learner, sample_task, config.validation_tasks, config.seed)
 
-    def validate(state):
-        found = accuracies(on_one_device(state.meta_params), held_out)
-        return {"accuracy": float(found.mean())}
+    def validate(meta_params):
+        return float(accuracies(meta_params, held_out).mean())
 
     plain = sample_task if streamed is None else sample_streamed
 
@@ -336,39 +336,35 @@ def meta_trained(
             )
         )
 
-    optimizer = cosine_adam(config.meta_rate, steps, 0.1)
+    start = meta_start(config, learner, held_out.images.shape[1:], steps)
     with contextlib.ExitStack() as stack:
         if streamed is None:
-            data = stores["train"]
+            data = jax.device_put(stores["train"])
         else:
             plan = episode_plan(
                 stores["train"], config.seed, steps, meta_batch=config.meta_batch, **sizes
             )
             data = stack.enter_context(stream(streamed, plan))
-        start = meta_start(config, learner, held_out.images.shape[1:], steps)
-        if config.mapping == "devices":
-            start = on_all_devices(start)
-            data = on_all_devices(data) if streamed is None else data
-        trained = train(
-            meta_step(
-                learner,
-                optimizer,
-                taken,
-                meta_batch=config.meta_batch,
-                clip=config.clip,
-                mapping=int(config.mapping) if config.mapping.isdecimal() else config.mapping,
-            ),
-            start,
+        return meta_train(
+            run,
+            phase,
+            learner,
+            _outer(config, steps),
+            taken,
+            start.meta_params,
             data,
+            validate,
+            meta_batch=config.meta_batch,
+            clip=config.clip,
+            mapping=config.mapping,
             steps=steps,
             seed=config.seed,
-            validate=validate,
             validate_every=config.validate_every,
-            checkpoints=run.checkpoints(phase),
-            metrics=run.metrics,
-            phase=phase,
-        )
-    return on_one_device(trained.best_state.meta_params)
+        ).best_state.meta_params
+
+
+def _outer(config: LearnerSettings, steps: int) -> optax.GradientTransformation:
+    return cosine_adam(config.meta_rate, steps, 0.1)
 
 
 def meta_start(
@@ -376,7 +372,7 @@ def meta_start(
 ) -> Any:
     """The state before meta-training, and the template of its checkpoints."""
     meta_params = jax.jit(learner.init, static_argnums=1)(jax.random.key(config.seed), shape)
-    return meta_state(meta_params, cosine_adam(config.meta_rate, steps, 0.1))
+    return meta_state(meta_params, _outer(config, steps))
 
 
 def trained_meta_params(

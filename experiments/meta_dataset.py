@@ -16,11 +16,12 @@ from pathlib import Path
 from absl import flags
 
 from experiments.learned import check_backbone, check_unseen, data_of, save_seen
-from experiments.learner_settings import make_devices, with_backbone_of
+from experiments.learner_settings import with_backbone_of
 from experiments.learning import check_networks, describe
 from experiments.meta_data import Data, load_sources, split_images, with_possible_shots
 from experiments.meta_dataset_arms import arms, fill_arm, seen_fingerprints
 from experiments.meta_dataset_settings import PRESETS, MetaDatasetSettings, check, with_learners_of
+from experiments.meta_training import make_devices
 from experiments.runs import carry_out, define_run_flags, settings_given
 from experiments.settings import define_flags, launch, resolve
 from metabone.datasets.combined import CombinedImages
@@ -41,7 +42,7 @@ def main() -> None:
     config = with_backbone_of(with_learners_of(config, given), given)
     check(config)
     if not config.evaluate:
-        make_devices(config)
+        make_devices(config.mapping, config.meta_batch)
     check_networks(config)
     # Files first: what is wrong with them is told before anything is compiled or written.
     for source in config.meta_sources:

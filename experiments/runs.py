@@ -4,10 +4,10 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
+from typing import Any
 
 from absl import flags
 
-from experiments.learner_settings import LearnerSettings
 from metabone.errors import InputError
 from metabone.evaluation.report import write_report
 from metabone.evaluation.tables import all_tables, to_text
@@ -29,17 +29,17 @@ def define_run_flags() -> None:
     )
 
 
-def settings_given(config: LearnerSettings) -> list[str]:
+def settings_given(config: Any) -> list[str]:
     """Which settings the flags of this command line name."""
     return [field.name for field in dataclasses.fields(config) if flags.FLAGS[field.name].present]
 
 
-def carry_out(experiment: str, config: LearnerSettings, fill: Callable[[Run], None]) -> None:
+def carry_out(experiment: str, config: Any, fill: Callable[[Run], None]) -> None:
     """Opens the run of some settings, fills it unless it is complete, and shows what it holds.
 
     Args:
       experiment: its name.
-      config: what the figures of the run depend on.
+      config: what the figures of the run depend on, a dataclass with a seed.
       fill: does what the run lacks; a run that it finds impossible at its beginning is removed.
     """
     plain = dataclasses.asdict(config)

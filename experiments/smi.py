@@ -20,8 +20,9 @@ import numpy as np
 from absl import flags
 
 from experiments.learned import check_backbone, check_unseen, data_of, save_seen
-from experiments.learner_settings import make_devices, with_backbone_of
+from experiments.learner_settings import with_backbone_of
 from experiments.learning import check_networks, describe, split_classes
+from experiments.meta_training import make_devices
 from experiments.runs import carry_out, define_run_flags, settings_given
 from experiments.settings import define_flags, launch, resolve
 from experiments.smi_arms import Arm, arms
@@ -173,7 +174,7 @@ def main() -> None:
     config = with_backbone_of(with_learners_of(config, given), given)
     check(config)
     if not learned_from(config):
-        make_devices(config)
+        make_devices(config.mapping, config.meta_batch)
     check_networks(config)
     # Files first: what is wrong with them is told before anything is rendered, compiled or written.
     target, meta = parse_source(config.target), parse_source(config.meta_source)

@@ -1,28 +1,14 @@
 """Meta-learning in a loop of your own, from metabone's functions."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
+from noisy_classes import known, task, unseen
 
-from metabone.episodes.sampling import sample
-from metabone.episodes.store import build_store
 from metabone.evaluation.tasks import task_accuracies
 from metabone.learners.maml import maml
 from metabone.nets.networks import fully_connected
 
-# Images of your own, uint8 [N, H, W, C]: here 30 classes of 20, in much noise.
-random = np.random.default_rng(0)
-telling = random.normal(0, 1, (30, 1, 4)) @ random.normal(0, 12, (4, 64))
-images = 128 + telling + random.normal(0, 25, (30, 20, 64))
-images = images.clip(0, 255).astype(np.uint8).reshape(600, 8, 8, 1)
-labels = np.arange(600) // 20
-known = jax.device_put(build_store(images, labels, classes=range(20)))
-unseen = jax.device_put(build_store(images, labels, classes=range(20, 30)))
-
-task = partial(sample, ways=5, shots=1, queries=5)
 network = fully_connected(5, widths=(32,))
 learner = maml(network, inner_rate=0.1, inner_steps=3, test_steps=3)
 optimizer = optax.adam(3e-3)
@@ -44,7 +30,7 @@ def step(meta_params, state, store, index):
 
 accuracies = task_accuracies(learner, task, tasks=100, seed=1)
 init = jax.jit(learner.init, static_argnums=1)
-meta_params = init(jax.random.key(0), images.shape[1:])
+meta_params = init(jax.random.key(0), (8, 8, 1))
 state = optimizer.init(meta_params)
 before = accuracies(meta_params, unseen).mean()
 for index in range(250):

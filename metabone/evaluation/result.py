@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from metabone.evaluation.published import (
+    FEW_SHOT,
     MIN_KANG_2018,
     MIN_KANG_2018_META_DATA,
     Reference,
@@ -47,6 +48,14 @@ _PRESENTATIONS = {
             "learned from a few images each, against transfer learning and training from scratch?"
         ),
         reference=MIN_KANG_2018_META_DATA,
+    ),
+    "benchmark": Presentation(
+        title="Few-shot learners under one protocol",
+        question=(
+            "Which learner tells classes that were never seen apart best from a few images each, "
+            "on the same tasks?"
+        ),
+        reference=FEW_SHOT,
     ),
     "pretrain": Presentation(
         title="A pre-trained backbone",

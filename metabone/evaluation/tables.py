@@ -202,6 +202,31 @@ def search_table(result: Result) -> Table | None:
     )
 
 
+def ranking_table(result: Result) -> Table | None:
+    """Learners from the best down, each with its paired difference to the best."""
+    found = result.get("ranking", ())
+    if not found:
+        return None
+    scale = scale_of("accuracy")
+    rows = []
+    for place, entry in enumerate(found, 1):
+        behind = ABSENT
+        if "to_best" in entry:
+            behind = f"{scale.signed(entry['to_best'])} ± {scale.figure(entry['ci95'])}"
+        figure = Cell(scale.figure(entry["mean"]))
+        rows.append((Cell(str(place)), Cell(entry["learning"]), figure, Cell(behind)))
+    return Table(
+        title=f"Ranking on the same {found[0]['n']} tasks; {data_label(result, 'images')}",
+        columns=("place", "learning", scale.heading.lower(), "to the best"),
+        labels=2,
+        rows=tuple(rows),
+        notes=(
+            "Differences are paired by task, with 95 % intervals: one that does not cover 0 is "
+            "clear, for these trainings.",
+        ),
+    )
+
+
 def tie_table(result: Result, presentation: Presentation | None = None) -> Table | None:
     """How often the regions' vote needed a tie-break, in percent of the films asked."""
     norm = norms_of(result)[0] if result.get("rows") else None
@@ -254,6 +279,7 @@ def all_tables(result: Result) -> list[Table]:
             tables.append(gains_table(result, norm))
     for norm in norms_of(result)[:1]:
         tables.append(region_table(result, norm))
+    tables.append(ranking_table(result))
     return [table for table in tables if table]
 
 

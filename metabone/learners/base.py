@@ -165,27 +165,26 @@ def prediction(
 
 
 def query_gradient(
-    query_outputs: Callable[[MetaParams, Episode], jax.Array], loss: Loss
+    adapt: Callable[[MetaParams, Examples, jax.Array], Any],
+    logits: Callable[[Any, jax.Array], jax.Array],
+    loss: Loss,
 ) -> Callable[[MetaParams, Episode, jax.Array], tuple[MetaParams, Metrics]]:
-    """Makes a learner's `meta_gradient`: that of the query loss in all meta-parameters.
+    """Makes a learner's `meta_gradient`: that of the query loss, through all that `adapt` does.
 
     Args:
-      query_outputs: adapts to the support set and answers the queries, differentiable.
-      loss: `(outputs, labels) -> scalar`, a mean over examples.
+      adapt: `(meta_params, support, key) -> adapted`, differentiable.
+      logits: `(adapted, images [n, H, W, C]) -> [n, ways]`, all images at once.
+      loss: `(logits, labels) -> scalar`, a mean over examples.
 
     Returns:
       `(meta_params, episode, key) -> (gradient like meta_params, metrics)`.
     """
 
-    def query_loss(meta_params: MetaParams, episode: Episode) -> tuple[jax.Array, Metrics]:
-        outputs = query_outputs(meta_params, episode)
+    def query_loss(
+        meta_params: MetaParams, episode: Episode, key: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        outputs = logits(adapt(meta_params, episode.support, key), episode.query.images)
         value = loss(outputs, episode.query.labels)
         return value, query_metrics(value, outputs, episode.query.labels)
 
-    def meta_gradient(
-        meta_params: MetaParams, episode: Episode, key: jax.Array
-    ) -> tuple[MetaParams, Metrics]:
-        del key  # nothing is drawn
-        return jax.grad(query_loss, has_aux=True)(meta_params, episode)
-
-    return meta_gradient
+    return jax.grad(query_loss, has_aux=True)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from metabone.episodes.types import Episode, Examples
+from metabone.episodes.types import Examples
 from metabone.errors import InputError
 from metabone.learners.base import (
     Loss,
@@ -127,7 +127,7 @@ def _on_embedding(network, ways, start, solve, answer, norm, loss) -> MetaLearne
         features, stats = network.apply(params, norm_stats, images, use_batch_stats)
         return features.reshape(len(images), -1), stats
 
-    def adapt(meta_params: EmbeddingParams, support: Examples, key: jax.Array | None) -> Embedded:
+    def adapt(meta_params: EmbeddingParams, support: Examples, key: jax.Array) -> Embedded:
         del key
         weights, norm_stats, head = meta_params
         features, stats = embed(weights, norm_stats, support.images, True)
@@ -137,7 +137,4 @@ def _on_embedding(network, ways, start, solve, answer, norm, loss) -> MetaLearne
         weights, norm_stats, head = adapted
         return answer(embed(weights, norm_stats, images, norm == "transductive")[0], head)
 
-    def query_outputs(meta_params: EmbeddingParams, episode: Episode) -> jax.Array:
-        return logits(adapt(meta_params, episode.support, None), episode.query.images)
-
-    return MetaLearner(init, query_gradient(query_outputs, loss), adapt, prediction(logits, norm))
+    return MetaLearner(init, query_gradient(adapt, logits, loss), adapt, prediction(logits, norm))

@@ -1,0 +1,169 @@
+"""What a comparison of learners depends on, and its presets: the published settings among them."""
+
+import dataclasses
+from typing import Any
+
+from experiments.settings import setting
+from metabone.errors import InputError
+
+LEARNERS = (
+    "maml",
+    "first_order_maml",
+    "meta_sgd",
+    "anil",
+    "boil",
+    "maml_plus_plus",
+    "imaml",
+    "reptile",
+    "protonet",
+    "r2d2",
+    "logistic_head",
+)
+PROTOCOLS = ("ours", "paper")
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkSettings:
+    """What the figures of a run depend on."""
+
+    seed: int = setting(0, "Of everything that is drawn.")
+    source: str = setting("simulated:bones", "Labelled images: any source.")
+    size: int = setting(28, "Height and width of the images, in pixels.")
+    channels: int = setting(1, "Of the images: 3 (RGB) or 1 (grey).")
+    rotations: bool = setting(
+        False,
+        "Each class turned by 90, 180 and 270 degrees is a class too, as is usual of Omniglot.",
+    )
+    meta_classes: int = setting(300, "Classes of a simulated source.")
+    meta_images: int = setting(40, "Images a class of a simulated source.")
+    validation_classes: int = setting(0, "Classes to choose checkpoints on; 0 for a tenth.")
+    test_classes: int = setting(0, "Classes never trained on; 0 for a tenth.")
+    learners: tuple[str, ...] = setting(LEARNERS, "Which are compared.")
+    # Tasks.
+    ways: int = setting(5, "Classes a task.")
+    shots: int = setting(1, "Support images a class.")
+    queries: int = setting(15, "Query images a class, in tests.")
+    meta_queries: int = setting(15, "Query images a class, while meta-training.")
+    tasks: int = setting(2000, "Tasks of unseen classes, the same for every learner.")
+    protocol: tuple[str, ...] = setting(
+        ("ours",),
+        "ours (--tasks, --queries, inductive and transductive) and/or paper (600 tasks, "
+        "transductive, --meta_queries a class).",
+    )
+    sweep: tuple[int, ...] = setting(
+        (0,),
+        "Also test MAML and its variants after these numbers of inner steps; 0 alone for none.",
+    )
+    # The network: MAML's own four blocks.
+    filters: int = setting(64, "Filters of each of its four blocks.")
+    downsample: str = setting("stride", "How its blocks halve the image: stride or pool.")
+    # Meta-training.
+    meta_steps: int = setting(10_000, "Outer steps.")
+    meta_batch: int = setting(4, "Tasks an outer step.")
+    meta_rate: float = setting(1e-3, "Adam's rate in the outer loop, falling along a cosine.")
+    clip: float = setting(10.0, "Largest norm of the meta-gradient.")
+    inner_rate: float = setting(0.05, "Inner rate, of the mean loss (published: of summed losses).")
+    inner_steps: int = setting(5, "Inner steps while meta-training.")
+    test_steps: int = setting(10, "Inner steps when tested.")
+    norm: str = setting("inductive", "Batch statistics of queries while meta-training.")
+    mapping: str = setting("scan", "How the tasks of an outer step are taken, see experiments.smi.")
+    validate_every: int = setting(500, "Outer steps between validations on held-out classes.")
+    validation_tasks: int = setting(100, "Tasks of a validation.")
+    # What differs by learner.
+    reptile_batch: int = setting(10, "Images of Reptile's minibatches.")
+    reptile_rate: float = setting(1e-3, "Rate of Reptile's inner Adam (beta1 = 0).")
+    reptile_test_steps: int = setting(50, "Reptile's minibatches when tested.")
+    proximity: float = setting(2.0, "iMAML's pull towards the initialisation.")
+    head_strength: float = setting(1e-2, "Weight penalty of the logistic head.")
+    pretrain_steps: int = setting(5_000, "Minibatches that the logistic head's features see.")
+    pretrain_batch: int = setting(64, "Images of a minibatch.")
+
+
+# Finn et al. 2017 and its published code; rates times the ways, since it sums over classes.
+_OMNIGLOT = dict(
+    rotations=True,
+    protocol=("ours", "paper"),
+    norm="transductive",
+    meta_steps=60_000,
+)
+_OMNIGLOT_5 = _OMNIGLOT | dict(ways=5, meta_batch=32, inner_rate=2.0, inner_steps=1, test_steps=3)
+_OMNIGLOT_20 = _OMNIGLOT | dict(ways=20, meta_batch=16, inner_rate=2.0, inner_steps=5, test_steps=5)
+_MINI = dict(
+    size=84,
+    channels=3,
+    filters=32,
+    downsample="pool",
+    protocol=("ours", "paper"),
+    norm="transductive",
+    meta_steps=60_000,
+    inner_rate=0.05,
+)
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "demo": dict(
+        meta_classes=60,
+        meta_images=20,
+        filters=16,
+        queries=5,
+        meta_queries=5,
+        tasks=50,
+        meta_steps=60,
+        inner_rate=0.4,
+        inner_steps=2,
+        test_steps=3,
+        validate_every=30,
+        validation_tasks=20,
+        pretrain_steps=60,
+    ),
+    "cpu": dict(
+        rotations=True,
+        filters=32,
+        meta_queries=5,
+        meta_steps=1500,
+        meta_batch=8,
+        inner_rate=0.4,
+        inner_steps=3,
+        test_steps=5,
+        pretrain_steps=2000,
+    ),
+    "maml_omniglot_5w1s": _OMNIGLOT_5 | dict(shots=1, meta_queries=1),
+    "maml_omniglot_5w5s": _OMNIGLOT_5 | dict(shots=5, meta_queries=5),
+    "maml_omniglot_20w1s": _OMNIGLOT_20 | dict(shots=1, meta_queries=1),
+    "maml_omniglot_20w5s": _OMNIGLOT_20 | dict(shots=5, meta_queries=5),
+    "maml_mini_5w1s": _MINI | dict(shots=1, meta_batch=4),
+    "maml_mini_5w5s": _MINI | dict(shots=5, meta_batch=2),
+}
+
+
+def check(config: BenchmarkSettings) -> None:
+    """Raises `InputError` for settings that cannot be, before anything is read or compiled."""
+    least = {
+        "seed": 0,
+        "validation_classes": 0,
+        "test_classes": 0,
+        "meta_classes": 1,
+        "meta_images": 1,
+        "tasks": 2,
+        "ways": 2,
+        "validation_tasks": 2,
+    }
+    names = ("shots", "queries", "meta_queries", "meta_steps", "meta_batch", "validate_every")
+    more = ("reptile_batch", "pretrain_steps", "pretrain_batch", "filters", "size")
+    for name, at_least in (least | dict.fromkeys((*names, *more), 1)).items():
+        if getattr(config, name) < at_least:
+            raise InputError(f"--{name}={getattr(config, name)}: expected at least {at_least}")
+    for name in ("meta_rate", "clip", "reptile_rate"):
+        if not getattr(config, name) > 0:
+            raise InputError(f"--{name}={getattr(config, name)}: expected a number above 0")
+    if config.seed >= 2**32:
+        raise InputError(f"--seed={config.seed}: expected less than 2**32")
+    if config.channels not in (1, 3):
+        raise InputError(f"--channels={config.channels}: expected 1 or 3")
+    if min(config.sweep, default=0) < 0:
+        raise InputError(f"--sweep={','.join(map(str, config.sweep))}: expected at least 0")
+    for name, choices in (("learners", LEARNERS), ("protocol", PROTOCOLS)):
+        given = getattr(config, name)
+        if not given or not set(given) <= set(choices) or len(set(given)) < len(given):
+            raise InputError(
+                f"--{name}={','.join(given)}: expected different ones of {', '.join(choices)}"
+            )

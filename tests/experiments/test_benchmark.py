@@ -1,0 +1,162 @@
+"""The comparison of learners as its user starts it, and its parts."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from experiments.benchmark import ranking_of, with_rotations
+from experiments.benchmark_settings import BenchmarkSettings, check
+from metabone.datasets.images import ImageSet
+from metabone.errors import InputError
+from metabone.provenance import Provenance
+
+LEARNERS = ["maml_plus_plus", "reptile", "protonet", "logistic_head"]
+# The least of everything: all that this run can show is that it hangs together.
+SETTINGS = {
+    "size": 16,
+    "meta_classes": 9,
+    "meta_images": 4,
+    "filters": 2,
+    "ways": 2,
+    "queries": 2,
+    "meta_queries": 1,
+    "tasks": 5,
+    "meta_steps": 4,
+    "meta_batch": 2,
+    "inner_steps": 1,
+    "test_steps": 1,
+    "validate_every": 2,
+    "validation_tasks": 2,
+    "validation_classes": 2,
+    "test_classes": 2,
+    "pretrain_steps": 2,
+    "pretrain_batch": 2,
+    "reptile_batch": 2,
+    "reptile_test_steps": 1,
+    "rotations": "true",
+    "learners": ",".join(LEARNERS),
+}
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmark")
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+        "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+    }
+
+    def run(name, **changes):
+        settings = SETTINGS | {"runs_dir": folder, "data_dir": folder / "data", "run": name}
+        flags = [f"--{key}={value}" for key, value in (settings | changes).items()]
+        done = subprocess.run(
+            [sys.executable, "-m", "experiments.benchmark", *flags],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+        return done, folder / "benchmark" / name
+
+    return run
+
+
+@pytest.mark.slow
+def test_every_learner_has_its_rows_and_its_place_and_a_restart_changes_nothing(start):
+    done, path = start("whole")
+    assert done.returncode == 0, done.stderr
+    result = json.loads((path / "result.json").read_text())
+    assert result["complete"] is True
+    assert [row["learning"] for row in result["rows"][::2]] == LEARNERS
+    for row in result["rows"]:
+        assert (
+            row["n"] == 5 and row["queries"] == 2 and row["norm"] in ("inductive", "transductive")
+        )
+        assert 0 <= row["mean"] <= 1 and row["train_seconds"] > 0 and row["split"]
+    # Classes are split before they are turned.
+    split = result["meta_classes"]
+    assert len(split["train"]) == 4 * 5 and len(split["test"]) == 4 * 2
+    upright = [{name.split(",")[0] for name in part} for part in split.values()]
+    assert not set.intersection(*upright) and len(set.union(*upright)) == 9
+    # A learner's place is by its accuracies, which its row is the mean of.
+    for entry in result["ranking"]:
+        kept = np.load(path / "accuracies" / f"{entry['learning']}.npy")
+        rows = [r for r in result["rows"] if r["learning"] == entry["learning"]]
+        assert kept.mean() == pytest.approx(rows[0]["mean"]) == pytest.approx(entry["mean"])
+    assert "Ranking on the same 5 tasks" in done.stdout
+    again, _ = start("whole")
+    assert again.returncode == 0
+    assert json.loads((path / "result.json").read_text()) == result
+
+
+@pytest.mark.slow
+def test_tasks_dealt_out_to_devices_train_the_same_learner(start):
+    changes = dict(learners="protonet", meta_steps=2)
+    results = []
+    for mapping in ("scan", "devices"):
+        done, path = start(mapping, mapping=mapping, **changes)
+        if mapping == "devices" and os.cpu_count() == 1:
+            assert "cannot be dealt out" in done.stderr
+            return
+        assert done.returncode == 0, done.stderr
+        lines = (path / "metrics.jsonl").read_text().splitlines()
+        results.append([json.loads(line) for line in lines])
+    scanned, dealt = results
+    assert len(scanned) == len(dealt) > 2
+    for one, other in zip(scanned, dealt, strict=True):
+        if "loss" in one:
+            assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
+
+
+def test_ranking_is_by_the_mean_with_paired_differences_to_the_best():
+    rng = np.random.default_rng(0)
+    task = rng.normal(0.6, 0.2, 50)  # what tasks have in common cancels
+    found = {"worse": task - 0.1, "best": task, "near": task - 0.01 + rng.normal(0, 0.001, 50)}
+    best, near, worse = ranking_of(found)
+    assert [each["learning"] for each in (best, near, worse)] == ["best", "near", "worse"]
+    assert worse["to_best"] == pytest.approx(-0.1) and worse["ci95"] < 1e-9
+    assert near["to_best"] + near["ci95"] < 0
+
+
+def test_rotated_classes_are_classes_of_the_turned_images():
+    images = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 1), np.uint8)
+    provenance = Provenance("made", "simulated", "0", 6, "none", "any")
+    turned = with_rotations(
+        ImageSet(images, np.arange(6, dtype=np.int32) % 2, ("a", "b"), provenance)
+    )
+    assert len(turned) == 24 and len(turned.class_names) == 8
+    for turns in range(4):
+        rows = np.flatnonzero(turned.labels == 2 * turns + 1)
+        np.testing.assert_array_equal(turned.images[rows], np.rot90(images[1::2], turns, (1, 2)))
+        assert turned.class_names[2 * turns + 1] == f"b, {90 * turns} degrees"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learners": ("maml", "mamel")}, "--learners=maml,mamel"),
+        ({"learners": ("maml", "maml")}, "different ones"),
+        ({"protocol": ()}, "--protocol="),
+        ({"ways": 1}, "--ways=1"),
+        ({"tasks": 1}, "--tasks=1"),
+        ({"meta_rate": 0.0}, "--meta_rate=0.0"),
+        ({"sweep": (-1,)}, "--sweep=-1"),
+        ({"channels": 2}, "--channels=2"),
+    ],
+)
+def test_impossible_settings_are_refused(changes, message):
+    with pytest.raises(InputError, match=message):
+        check(BenchmarkSettings(**changes))
+
+
+@pytest.mark.slow
+def test_too_few_images_end_in_one_line_before_anything_is_written(start):
+    done, path = start("short", queries=9)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: shots (=1) + queries (=9) need 10 images a class")
+    assert not path.exists()
