@@ -81,7 +81,7 @@ def test_adam_in_the_inner_loop_has_the_meta_gradient_of_finite_differences(quad
 
 def _conv_task(norm, **settings):
     settings = {"inner_rate": 0.3, "inner_steps": 2, "norm": norm} | settings
-    network = conv_net(3, blocks=2, filters=4, halvings=2, widths=(5,))
+    network = conv_net(3, blocks=2, filters=4, halvings=2, widths=(5,), form="lax")
     learner = maml(network, **settings)
     params = learner.init(jax.random.key(0), (8, 8, 1))
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params)
