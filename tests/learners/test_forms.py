@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax import export
 
 from metabone.episodes.types import Episode, Examples
 from metabone.learners.base import cross_entropy
@@ -123,3 +124,22 @@ def test_first_order_is_the_same_in_the_plain_and_the_fast_form(by_hand):
         plain, fast = (_gradient(f, False, "scan", norm, jnp.float64, 1) for f in ("lax", "rule"))
     assert _worst(fast, plain) < 1e-9
     assert _worst(plain, by_hand[norm]) > 1e-2
+
+
+@pytest.mark.parametrize("form", ["lax", "rule"])
+def test_a_meta_step_lowers_for_accelerators(form):
+    """Without one at hand no more than that can be shown."""
+    learner, adam = maml(_network(form)), optax.adam(1e-3)
+    shapes = jax.eval_shape(
+        lambda key: meta_state(learner.init(key, (8, 8, 3)), adam), jax.random.key(0)
+    )
+
+    def sample(tasks, seed, step, task):
+        return jax.tree.map(lambda leaf: leaf[task], tasks)
+
+    step = jax.jit(meta_step(learner, adam, sample, meta_batch=TASKS, mapping=2))
+    tasks = jax.eval_shape(lambda: _tasks(jnp.float32))
+    number = jax.ShapeDtypeStruct((), jnp.int32)
+    for platform in ("cuda", "tpu"):
+        lowered = export.export(step, platforms=[platform])(shapes, tasks, number, number)
+        assert lowered.platforms == (platform,)
