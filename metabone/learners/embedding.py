@@ -51,7 +51,7 @@ def protonet(
 ) -> MetaLearner:
     """Prototypical networks (Snell et al. 2017): the nearest class mean in a learned embedding.
 
-    logits_c = -|f(x) - mean of f over the support of class c|^2, eq. 1 and 2 of the paper. The
+    logits_c = -norm(f(x) - mean of f over class c's support)^2, eq. 1 and 2 of the paper. The
     paper's own networks normalise support and queries together as one batch; here each set is
     normalised as `norm` says.
 

@@ -37,7 +37,7 @@ def imaml(
 ) -> MetaLearner:
     """Learns the point towards which the inner loop is drawn, whatever path that takes.
 
-    phi = argmin loss(support; phi) + strength / 2 |phi - theta|^2, by gradient descent from theta;
+    phi = argmin loss(support; phi) + strength / 2 norm(phi - theta)^2, by descent from theta;
     then (I + H / strength) g = gradient of loss(query; phi), H the Hessian of the support loss at
     phi, solved by conjugate gradients, is the meta-gradient (eq. 6 to 8 of the paper). It is exact
     where phi is the minimum and the solver has converged; memory does not grow with inner steps.
