@@ -11,6 +11,7 @@ that it works and nothing about the learners.
       --learners=maml,protonet
 """
 
+import contextlib
 import dataclasses
 import hashlib
 from typing import Any, NamedTuple
@@ -19,7 +20,13 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments.benchmark_learners import Entry, entry_of, network_of
+from experiments.benchmark_learners import (
+    Entry,
+    entry_of,
+    network_of,
+    takes_inner_steps,
+    test_steps_of,
+)
 from experiments.benchmark_settings import PRESETS, BenchmarkSettings, check
 from experiments.learning import cosine_adam, split_classes, store_of
 from experiments.meta_training import check_mapping, make_devices, meta_train
@@ -163,7 +170,7 @@ def measure_learner(
         "meta_norm": config.norm,
     }
     reference = few_shot(config.source, name, config.ways, config.shots)
-    rows, inductive = [], None
+    rows, ranked = [], None  # by the first protocol, ours if it is asked for
     for protocol in config.protocol:
         ours = protocol == "ours"
         norms = NORMS if ours else NORMS[1:]
@@ -178,16 +185,17 @@ def measure_learner(
             tasks=config.tasks if ours else _PAPER_TASKS,
             title=f"{name}, {protocol}",
         )
-        inductive = accuracies[:, 0] if inductive is None or ours else inductive
+        ranked = accuracies[:, 0] if ranked is None or ours else ranked
         more = {
             "model": f"{config.ways} ways" + ("" if ours else ", paper's protocol"),
             "queries": queries,
-            "test_steps": config.test_steps,
+            "test_steps": test_steps_of(name, config),
             "paper": reference,
         }
         rows += task_rows(accuracies, norms, **labels, **more)
     sweep = run.results.get("sweep", [])
-    for steps in config.sweep if config.sweep != (0,) else ():
+    swept_over = config.sweep if takes_inner_steps(name) and config.sweep != (0,) else ()
+    for steps in swept_over:
         swept = entry_of(name, config, steps)
         accuracies = accuracies_of(
             config,
@@ -206,7 +214,7 @@ def measure_learner(
         run.results.append(*rows)
         run.results.set(sweep=sweep)
     part = kept.with_suffix(".part.npy")
-    np.save(part, inductive)
+    np.save(part, ranked)
     part.replace(kept)
 
 
@@ -285,8 +293,7 @@ def accuracies_of(
         [entry.asked[norm].predict for norm in norms],
         lambda store, seed, index, task: sample(store, seed, index, task, **sizes),
     )
-    line = ProgressLine(title, 0, tasks)
-    try:
+    with contextlib.closing(ProgressLine(title, 0, tasks)) as line:
         return measure_tasks(
             measure,
             {},
@@ -296,8 +303,6 @@ def accuracies_of(
             tasks=tasks,
             done=lambda _: line.advance(1, {}),
         )
-    finally:
-        line.close()
 
 
 def ranking_of(found: dict[str, np.ndarray]) -> list[dict[str, Any]]:

@@ -91,6 +91,18 @@ def entry_of(name: str, config: BenchmarkSettings, test_steps: int | None = None
     return Entry(makes[config.norm], makes, adam, config.clip)
 
 
+def takes_inner_steps(name: str) -> bool:
+    """Whether a learner adapts by the inner steps that `--test_steps` and `--sweep` number."""
+    return name not in ("reptile", "protonet", "r2d2", "logistic_head")
+
+
+def test_steps_of(name: str, config: BenchmarkSettings) -> int | None:
+    """Steps by which a learner adapts in tests; None where it solves for its head."""
+    if name == "reptile":
+        return config.reptile_test_steps
+    return config.test_steps if takes_inner_steps(name) else None
+
+
 def _inner(config: BenchmarkSettings, norm: Norm, steps: int) -> dict[str, Any]:
     return dict(
         inner_rate=config.inner_rate,

@@ -5,6 +5,7 @@ from typing import Any
 
 from experiments.settings import setting
 from metabone.errors import InputError
+from metabone.learners.base import check_norm
 
 LEARNERS = (
     "maml",
@@ -155,6 +156,7 @@ def check(config: BenchmarkSettings) -> None:
     for name in ("meta_rate", "clip", "reptile_rate"):
         if not getattr(config, name) > 0:
             raise InputError(f"--{name}={getattr(config, name)}: expected a number above 0")
+    check_norm(config.norm)
     if config.seed >= 2**32:
         raise InputError(f"--seed={config.seed}: expected less than 2**32")
     if config.channels not in (1, 3):

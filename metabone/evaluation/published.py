@@ -90,9 +90,8 @@ def min_kang_2018(learning: str, model: str, shots: int) -> float | None:
     return MIN_KANG_2018_TABLE_3.get((learning, model), {}).get(shots)
 
 
-# Accuracy on unseen classes by source, (ways, shots), then learner: the papers' own figures, of
-# transductive batch statistics but for prototypes, ridge heads and Reptile; MAML++ is an ensemble
-# of five checkpoints.
+# Accuracy on unseen classes by source, (ways, shots), then learner: the papers' own figures, see
+# the caveat of `FEW_SHOT`.
 _FEW_SHOT = {
     "omniglot": {
         (5, 1): {"maml": 0.987, "maml_plus_plus": 0.9947, "reptile": 0.9768},

@@ -78,6 +78,8 @@ def test_every_learner_has_its_rows_and_place_however_tasks_are_mapped_or_the_ru
             row["n"] == 5 and row["queries"] == 2 and row["norm"] in ("inductive", "transductive")
         )
         assert 0 <= row["mean"] <= 1 and row["train_seconds"] > 0 and row["split"]
+    steps = {row["learning"]: row["test_steps"] for row in result["rows"]}
+    assert steps == {"maml_plus_plus": 1, "reptile": 1, "protonet": None, "logistic_head": None}
     # Classes are split before they are turned.
     split = result["meta_classes"]
     assert len(split["train"]) == 4 * 5 and len(split["test"]) == 4 * 2
@@ -140,6 +142,7 @@ def test_rotated_classes_are_classes_of_the_turned_images():
         ({"meta_rate": 0.0}, "--meta_rate=0.0"),
         ({"sweep": (-1,)}, "--sweep=-1"),
         ({"channels": 2}, "--channels=2"),
+        ({"norm": "batch"}, "norm 'batch'"),
     ],
 )
 def test_impossible_settings_are_refused(changes, message):
