@@ -14,6 +14,8 @@ that it works and nothing about the learners.
 import contextlib
 import dataclasses
 import hashlib
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -32,11 +34,14 @@ from experiments.learning import cosine_adam, split_classes, store_of
 from experiments.meta_training import check_mapping, make_devices, meta_train
 from experiments.runs import carry_out, define_run_flags
 from experiments.settings import define_flags, launch, resolve
+from metabone.datasets.combined import read_class_table
 from metabone.datasets.fingerprints import check_disjoint
 from metabone.datasets.images import ImageSet
 from metabone.datasets.source import open_images, parse_source
 from metabone.episodes.sampling import sample, scale
+from metabone.episodes.splits import split_names
 from metabone.episodes.store import ImageStore
+from metabone.errors import InputError
 from metabone.evaluation.metrics import paired_difference
 from metabone.evaluation.published import few_shot
 from metabone.evaluation.tasks import measure_tasks, task_accuracies, task_measure, task_rows
@@ -72,8 +77,11 @@ def main() -> None:
     entries = {name: entry_of(name, config) for name in config.learners}
     parse_source(config.source)
     classes = load_classes(config)
-    stores = {part: store(config, getattr(classes, part)) for part in ("train", "validation")}
-    stores["test"] = store(config, classes.test, max(config.queries, config.meta_queries))
+    stores = {
+        "train": store(classes.train, **train_sizes(config)),
+        "validation": store(classes.validation, **test_sizes(config, config.meta_queries)),
+        "test": store(classes.test, **test_sizes(config, max(config.queries, config.meta_queries))),
+    }
     carry_out("benchmark", config, lambda run: fill(config, run, classes, stores, entries))
 
 
@@ -88,8 +96,7 @@ def load_classes(config: BenchmarkSettings) -> Classes:
         classes=config.meta_classes,
         images_per_class=config.meta_images,
     ).whole()
-    sizes = (config.validation_classes, config.test_classes)
-    split = split_classes(images.class_names, config.ways, config.seed, *sizes)
+    split = split_of(config, images.class_names)
     parts = {
         part: images.keep(np.flatnonzero(np.isin(images.labels, rows)))
         for part, rows in split.items()
@@ -100,6 +107,34 @@ def load_classes(config: BenchmarkSettings) -> Classes:
     if config.rotations:
         parts = {part: with_rotations(own) for part, own in parts.items()}
     return Classes(**parts, split=digest)
+
+
+def split_of(config: BenchmarkSettings, names: tuple[str, ...]) -> dict[str, list[int]]:
+    """Positions of each part's classes: as the file of `--split` says, else by hash."""
+    asked = {"validation": config.validation_classes, "test": config.test_classes}
+    if not config.split:
+        return split_classes(names, config.ways, config.seed, **asked)
+    part_of = read_class_table(Path(config.split))
+    parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
+    for row, name in enumerate(names):
+        part = part_of.get(name, "not named")
+        part = "validation" if part == "val" else part
+        if part not in parts:
+            raise InputError(
+                f"{config.split}: class {name!a} of {config.source} is {part!a}, expected train, "
+                "val or test"
+            )
+        parts[part].append(row)
+    for part, count in asked.items():
+        if parts[part] and count:
+            raise InputError(f"--{part}_classes={count}: {config.split} says which those are")
+    train = parts["train"]
+    tenth = max(config.ways, len(train) // 10)
+    lacking = {part: count or tenth for part, count in asked.items() if not parts[part]}
+    drawn = split_names([names[row] for row in train], lacking, salt=str(config.seed))
+    parts |= {part: [train[place] for place in places] for part, places in drawn.items()}
+    parts["train"] = [row for row in train if row not in parts["validation"] + parts["test"]]
+    return parts
 
 
 def with_rotations(images: ImageSet) -> ImageSet:
@@ -115,9 +150,22 @@ def with_rotations(images: ImageSet) -> ImageSet:
     )
 
 
-def store(config: BenchmarkSettings, images: ImageSet, queries: int | None = None) -> ImageStore:
-    """A store of which every task can be drawn."""
-    sizes = dict(ways=config.ways, shots=config.shots, queries=queries or config.meta_queries)
+def train_sizes(config: BenchmarkSettings) -> dict[str, int]:
+    """Classes of a task, and images a class, while meta-training."""
+    return dict(
+        ways=config.meta_ways or config.ways,
+        shots=config.meta_shots or config.shots,
+        queries=config.meta_queries,
+    )
+
+
+def test_sizes(config: BenchmarkSettings, queries: int) -> dict[str, int]:
+    """Classes of a task, and images a class, in validations and tests."""
+    return dict(ways=config.ways, shots=config.shots, queries=queries)
+
+
+def store(images: ImageSet, **sizes: int) -> ImageStore:
+    """A store of which every task of such sizes can be drawn."""
     return store_of(images.images, images.labels, images.class_names, **sizes)
 
 
@@ -169,7 +217,7 @@ def measure_learner(
         "train_seconds": round(seconds, 1),
         "meta_norm": config.norm,
     }
-    reference = few_shot(config.source, name, config.ways, config.shots)
+    published = few_shot(config.source, name, config.ways, config.shots)
     rows, ranked = [], None  # by the first protocol, ours if it is asked for
     for protocol in config.protocol:
         ours = protocol == "ours"
@@ -190,7 +238,8 @@ def measure_learner(
             "model": f"{config.ways} ways" + ("" if ours else ", paper's protocol"),
             "queries": queries,
             "test_steps": test_steps_of(name, config),
-            "paper": reference,
+            "paper": published and published.accuracy,
+            "paper_conditions": published and published.conditions,
         }
         rows += task_rows(accuracies, norms, **labels, **more)
     sweep = run.results.get("sweep", [])
@@ -224,19 +273,20 @@ def meta_trained(
     """Meta-trains a learner; its best meta-parameters by validation, and the seconds it took."""
     asked = entry.asked["inductive"]
 
-    def task(store, seed, step, task):
-        sizes = dict(ways=config.ways, shots=config.shots, queries=config.meta_queries)
-        return sample(store, seed, step, task, **sizes)
-
     held_out = jax.device_put(stores["validation"])
-    accuracies = task_accuracies(asked, task, config.validation_tasks, config.seed)
+    accuracies = task_accuracies(
+        asked,
+        partial(sample, **test_sizes(config, config.meta_queries)),
+        config.validation_tasks,
+        config.seed,
+    )
     shape = stores["train"].images.shape[1:]
     trained = meta_train(
         run,
         name,
         entry.trained,
         entry.optimizer,
-        task,
+        partial(sample, **train_sizes(config)),
         jax.jit(asked.init, static_argnums=1)(jax.random.key(config.seed), shape),
         jax.device_put(stores["train"]),
         lambda params: float(accuracies(params, held_out).mean()),
@@ -286,12 +336,11 @@ def accuracies_of(
     title: str,
 ) -> np.ndarray:
     """`[tasks, norms]` accuracies on the test tasks, which are the same for every learner."""
-    sizes = dict(ways=config.ways, shots=config.shots, queries=queries)
     learner = entry.asked[norms[0]]
     measure = task_measure(
         lambda options: learner,
         [entry.asked[norm].predict for norm in norms],
-        lambda store, seed, index, task: sample(store, seed, index, task, **sizes),
+        partial(sample, **test_sizes(config, queries)),
     )
     with contextlib.closing(ProgressLine(title, 0, tasks)) as line:
         return measure_tasks(

@@ -1,5 +1,6 @@
 """Each learner of the comparison: how it is made, trained and asked."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -88,7 +89,8 @@ def entry_of(name: str, config: BenchmarkSettings, test_steps: int | None = None
         return Entry(makes[config.norm], makes, descent, None)
     make = _MAKERS[name]
     makes = {norm: make(config, norm, steps) for norm in norms}
-    return Entry(makes[config.norm], makes, adam, config.clip)
+    wider = dataclasses.replace(config, ways=config.meta_ways or config.ways)
+    return Entry(make(wider, config.norm, steps), makes, adam, config.clip)
 
 
 def takes_inner_steps(name: str) -> bool:

@@ -20,6 +20,8 @@ LEARNERS = (
     "r2d2",
     "logistic_head",
 )
+# Their heads are solved for, of as many classes as there are.
+WIDER = ("protonet", "r2d2")
 PROTOCOLS = ("ours", "paper")
 
 
@@ -37,6 +39,11 @@ class BenchmarkSettings:
     )
     meta_classes: int = setting(300, "Classes of a simulated source.")
     meta_images: int = setting(40, "Images a class of a simulated source.")
+    split: str = setting(
+        "",
+        "CSV file of class,part (train, val, test), such as a published split; classes of parts "
+        "that it lacks are taken from train, and without a file from all, by hash.",
+    )
     validation_classes: int = setting(0, "Classes to choose checkpoints on; 0 for a tenth.")
     test_classes: int = setting(0, "Classes never trained on; 0 for a tenth.")
     learners: tuple[str, ...] = setting(LEARNERS, "Which are compared.")
@@ -45,6 +52,10 @@ class BenchmarkSettings:
     shots: int = setting(1, "Support images a class.")
     queries: int = setting(15, "Query images a class, in tests.")
     meta_queries: int = setting(15, "Query images a class, while meta-training.")
+    meta_shots: int = setting(0, "Support images a class, while meta-training; 0 for --shots.")
+    meta_ways: int = setting(
+        0, "Classes a task while meta-training, of protonet and r2d2 alone; 0 for --ways."
+    )
     tasks: int = setting(2000, "Tasks of unseen classes, the same for every learner.")
     protocol: tuple[str, ...] = setting(
         ("ours",),
@@ -99,6 +110,34 @@ _MINI = dict(
     meta_steps=60_000,
     inner_rate=0.05,
 )
+_MINI_1, _MINI_5 = _MINI | dict(shots=1, meta_batch=4), _MINI | dict(shots=5, meta_batch=2)
+# Antoniou et al. 2019: its published code's settings; losses are means there.
+_PLUS_PLUS = dict(
+    learners=("maml_plus_plus",), meta_steps=50_000, downsample="pool", inner_steps=5, test_steps=5
+)
+_PLUS_PLUS_OMNIGLOT = (
+    _OMNIGLOT | _PLUS_PLUS | dict(filters=64, meta_batch=8, inner_rate=0.1, meta_queries=1)
+)
+_PLUS_PLUS_MINI = _MINI | _PLUS_PLUS | dict(filters=48, meta_batch=2, inner_rate=0.01)
+# Nichol et al. 2018, tables 4 and 5; tested transductively on Omniglot, not on mini-ImageNet. It
+# learns from 10 or 15 images a class, support and queries together.
+_REPTILE = dict(learners=("reptile",), meta_steps=100_000, meta_batch=5, reptile_batch=10)
+_REPTILE_OMNIGLOT = _OMNIGLOT | _REPTILE | dict(inner_steps=5, meta_shots=9, meta_queries=1)
+_REPTILE_MINI = (
+    _MINI | _REPTILE | dict(inner_steps=8, meta_shots=14, meta_queries=1, norm="inductive")
+)
+# Snell et al. 2017; their learning rate halves every 2,000 episodes, as many as help.
+_PROTONET_MINI = (
+    _MINI
+    | dict(learners=("protonet",), filters=64, meta_batch=1, meta_steps=20_000)
+    | dict(norm="inductive")
+)
+# Oh et al. 2021: one inner step.
+_BOIL_MINI = dict(
+    learners=("boil",), filters=64, inner_rate=0.5, inner_steps=1, test_steps=1, meta_steps=30_000
+)
+# Bertinetto et al. 2019, with MAML's width; theirs is wider and draws its shots.
+_R2D2_MINI = _PROTONET_MINI | dict(learners=("r2d2",), meta_ways=16, meta_rate=5e-3)
 
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": dict(
@@ -118,21 +157,42 @@ PRESETS: dict[str, dict[str, Any]] = {
     ),
     "cpu": dict(
         rotations=True,
-        filters=32,
         meta_queries=5,
-        meta_steps=1500,
-        meta_batch=8,
-        inner_rate=0.4,
+        meta_steps=2000,
+        meta_batch=4,
+        meta_rate=5e-3,
+        inner_rate=0.8,
         inner_steps=3,
         test_steps=5,
         pretrain_steps=2000,
+        mapping="devices",
     ),
-    "maml_omniglot_5w1s": _OMNIGLOT_5 | dict(shots=1, meta_queries=1),
-    "maml_omniglot_5w5s": _OMNIGLOT_5 | dict(shots=5, meta_queries=5),
-    "maml_omniglot_20w1s": _OMNIGLOT_20 | dict(shots=1, meta_queries=1),
-    "maml_omniglot_20w5s": _OMNIGLOT_20 | dict(shots=5, meta_queries=5),
-    "maml_mini_5w1s": _MINI | dict(shots=1, meta_batch=4),
-    "maml_mini_5w5s": _MINI | dict(shots=5, meta_batch=2),
+    **{
+        f"maml_omniglot_{ways}w{shots}s": own
+        | dict(learners=("maml",), shots=shots, meta_queries=shots)
+        for ways, own in ((5, _OMNIGLOT_5), (20, _OMNIGLOT_20))
+        for shots in (1, 5)
+    },
+    **{
+        f"{learner}_mini_5w{shots}s": own | dict(learners=(learner,))
+        for learner in ("maml", "first_order_maml", "anil")
+        for shots, own in ((1, _MINI_1), (5, _MINI_5))
+    },
+    **{
+        f"maml_plus_plus_omniglot_{ways}w{shots}s": _PLUS_PLUS_OMNIGLOT
+        | dict(ways=ways, shots=shots)
+        for ways, shots in ((5, 1), (20, 1), (20, 5))
+    },
+    **{f"maml_plus_plus_mini_5w{shots}s": _PLUS_PLUS_MINI | dict(shots=shots) for shots in (1, 5)},
+    **{f"reptile_omniglot_5w{shots}s": _REPTILE_OMNIGLOT | dict(shots=shots) for shots in (1, 5)},
+    **{f"reptile_mini_5w{shots}s": _REPTILE_MINI | dict(shots=shots) for shots in (1, 5)},
+    **{
+        f"protonet_mini_5w{shots}s": _PROTONET_MINI | dict(shots=shots, meta_ways=ways)
+        for shots, ways in ((1, 30), (5, 20))
+    },
+    **{f"r2d2_mini_5w{shots}s": _R2D2_MINI | dict(shots=shots) for shots in (1, 5)},
+    "boil_mini_5w1s": _MINI_1 | _BOIL_MINI,
+    "boil_mini_5w5s": _MINI_5 | _BOIL_MINI,
 }
 
 
@@ -142,6 +202,8 @@ def check(config: BenchmarkSettings) -> None:
         "seed": 0,
         "validation_classes": 0,
         "test_classes": 0,
+        "meta_shots": 0,
+        "meta_ways": 0,
         "meta_classes": 1,
         "meta_images": 1,
         "tasks": 2,
@@ -163,6 +225,13 @@ def check(config: BenchmarkSettings) -> None:
         raise InputError(f"--channels={config.channels}: expected 1 or 3")
     if min(config.sweep, default=0) < 0:
         raise InputError(f"--sweep={','.join(map(str, config.sweep))}: expected at least 0")
+    if config.meta_ways and not set(config.learners) <= set(WIDER):
+        raise InputError(
+            f"--meta_ways={config.meta_ways}: only {' and '.join(WIDER)} can be trained on more "
+            "classes than they are tested on; see --learners"
+        )
+    if config.meta_ways == 1:
+        raise InputError("--meta_ways=1: expected 0 or at least 2")
     for name, choices in (("learners", LEARNERS), ("protocol", PROTOCOLS)):
         given = getattr(config, name)
         if not given or not set(given) <= set(choices) or len(set(given)) < len(given):

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.learning import split_classes
 from experiments.meta_dataset_settings import MetaDatasetSettings
-from metabone.datasets.combined import CombinedImages, combine, read_same_classes
+from metabone.datasets.combined import CombinedImages, combine, read_class_table
 from metabone.datasets.images import Images, ImageSet
 from metabone.datasets.memory import choose
 from metabone.datasets.source import open_images
@@ -46,7 +46,7 @@ def load_sources(
         )
         for source in config.meta_sources
     ]
-    same = read_same_classes(Path(config.same_classes)) if config.same_classes else {}
+    same = read_class_table(Path(config.same_classes)) if config.same_classes else {}
     return combine(parts, same, taken)
 
 

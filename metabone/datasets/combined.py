@@ -182,12 +182,12 @@ def combine(
     )
 
 
-def read_same_classes(path: Path) -> dict[str, str]:
-    """Reads which classes of different sources are the same.
+def read_class_table(path: Path) -> dict[str, str]:
+    """Reads what a file says of each class: another source's name for it, or its part of a split.
 
     Args:
-      path: A CSV file of two columns without a heading: a class's name, and that of the class that
-        it is, such as `lion,n02129165`.
+      path: A CSV file of two columns: a class's name, and the other, such as `lion,n02129165`. A
+        heading is a row like the others; no class has its name.
 
     Returns:
       From the first to the second.
@@ -204,7 +204,7 @@ def read_same_classes(path: Path) -> dict[str, str]:
     table: dict[str, str] = {}
     for row in rows:
         if len(row) != 2 or not all(row):
-            raise InputError(f"{path}: {','.join(row)!a}: expected two class names")
+            raise InputError(f"{path}: {','.join(row)!a}: expected two names")
         if row[0] in table:
             raise InputError(f"{path}: {row[0]!a} stands twice on the left")
         table[row[0]] = row[1]

@@ -104,6 +104,33 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def near_normal(values: ArrayLike) -> bool:
+    """Whether the mean of these figures is near enough to normal for `mean_interval`.
+
+    Cochran's rule (Sampling Techniques, 1977, section 2.15): n > 25 G1^2, G1 their skewness. Tasks
+    that are nearly all answered without an error are skewed.
+
+    Args:
+      values: [n] figures, n >= 2.
+
+    Returns:
+      Whether the rule holds; it does where all figures are the same.
+
+    Raises:
+      ValueError: as for `mean_interval`.
+
+    Example:
+      >>> near_normal([0.2, 0.4, 0.6]), near_normal([1.0] * 99 + [0.0])
+      (True, False)
+    """
+    offsets = _finite(values, least=2)
+    offsets = offsets - offsets.mean()
+    spread = np.sqrt(np.mean(offsets**2))
+    if spread == 0:
+        return True
+    return bool(len(offsets) > 25 * np.mean((offsets / spread) ** 3) ** 2)
+
+
 def accuracy(truth: ArrayLike, predicted: ArrayLike) -> np.ndarray:
     """Share of labels that are met, along the last axis.
 

@@ -122,6 +122,25 @@ _FEW_SHOT = {
     },
 }
 
+# What was measured how, by source and learner, as far as the papers and their published code say.
+_FEW_SHOT_CONDITIONS = {
+    "omniglot": {
+        "maml": "transductive, as many queries as shots",
+        "maml_plus_plus": "an ensemble of five checkpoints, batch statistics of the queries",
+        "reptile": "transductive, trained on 10 shots",
+    },
+    "mini_imagenet": {
+        "maml": "transductive, 600 tasks",
+        "first_order_maml": "transductive, 600 tasks",
+        "maml_plus_plus": "an ensemble of five checkpoints, batch statistics of the queries",
+        "anil": "MAML's network, data and schedule",
+        "boil": "64 filters",
+        "protonet": "64 filters, trained on 30 (1 shot) or 20 ways (5 shots), 600 tasks",
+        "r2d2": "blocks of 96 to 512 filters, 10,000 tasks",
+        "reptile": "inductive, trained on 15 shots",
+    },
+}
+
 FEW_SHOT = Reference(
     name="the learner's paper",
     citation=(
@@ -130,20 +149,27 @@ FEW_SHOT = Reference(
     ),
     caveat=(
         "measured on the data sets' own test classes after training on all of their training "
-        "images; 600 to 1,000 tasks, most with transductive batch statistics, MAML++ an ensemble; "
-        "ours saw less data and other test classes"
+        "images; ours saw less data and other test classes"
     ),
 )
 
 
-def few_shot(source: str, learning: str, ways: int, shots: int) -> float | None:
-    """Accuracy that a learner's paper reports on a source's data, if it does.
+class Published(NamedTuple):
+    """A published accuracy, and how it was measured."""
+
+    accuracy: float
+    conditions: str
+
+
+def few_shot(source: str, learning: str, ways: int, shots: int) -> Published | None:
+    """What a learner's paper reports on a source's data, if it does.
 
     Example:
       >>> few_shot("omniglot:FILE.npz", "maml", 5, 1)
-      0.987
+      Published(accuracy=0.987, conditions='transductive, as many queries as shots')
       >>> few_shot("simulated:bones", "maml", 5, 1) is None
       True
     """
     kind = source.partition(":")[0]
-    return _FEW_SHOT.get(kind, {}).get((ways, shots), {}).get(learning)
+    accuracy = _FEW_SHOT.get(kind, {}).get((ways, shots), {}).get(learning)
+    return accuracy and Published(accuracy, _FEW_SHOT_CONDITIONS[kind][learning])

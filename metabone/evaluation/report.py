@@ -14,6 +14,7 @@ SECTIONS: tuple[Section, ...] = (
     sections.warning,
     sections.headline,
     sections.results,
+    sections.ranking,
     sections.other_norms,
     film_sections.regions,
     sections.confusions,

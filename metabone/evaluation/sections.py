@@ -51,7 +51,9 @@ def headline(run: Run, show: Presentation) -> str:
 
 
 def answer(run: Run, show: Presentation) -> str:
-    """Whether meta-learning was above base learning, in one sentence of counts."""
+    """Whether meta-learning was above base learning, or who ranks first, in a sentence or two."""
+    if run.result.get("ranking"):
+        return _first_place(run.result["ranking"])
     norms = norms_of(run.result)
     found = gains(run.result, norms[0]) if norms else []
     if not found:
@@ -66,6 +68,18 @@ def answer(run: Run, show: Presentation) -> str:
         f"same number of {show.noun} a class), in {clear} of them by more than the two "
         f"95 % intervals together.{exceptions}"
     )
+
+
+def _first_place(ranking: Sequence[Row]) -> str:
+    best, *others = ranking
+    text = f"{best['learning']} answers best, {100 * best['mean']:.1f} % on {best['n']} tasks."
+    if others:
+        clear = sum(-other["to_best"] > other["ci95"] for other in others)
+        text += (
+            f" {clear} of the other {len(others)} on the same tasks are behind by more than the "
+            "paired 95 % interval."
+        )
+    return text
 
 
 def results(run: Run, show: Presentation) -> str:
@@ -83,6 +97,14 @@ def results(run: Run, show: Presentation) -> str:
         page.table(tables.gains_table(run.result, norm, show), label),
         _over_shots(run, show, norm),
     )
+
+
+def ranking(run: Run, show: Presentation) -> str:
+    """Learners on the same tasks from the best down, if the run ranks them."""
+    table = tables.ranking_table(run.result)
+    if table is None:
+        return ""
+    return page.section("Ranking", page.table(table, data_label(run.result, show.noun)))
 
 
 def other_norms(run: Run, show: Presentation) -> str:

@@ -77,7 +77,8 @@ def results_table(
     )
     learners = result.get("learners")
     told = (str(learners),) if learners else ()
-    return table._replace(notes=(*_draws_note(rows), *told, *table.notes))
+    notes = (*_draws_note(rows), *told, *table.notes, *_conditions_note(rows))
+    return table._replace(notes=notes)
 
 
 def first_draws_table(
@@ -324,6 +325,17 @@ def _draws_note(rows: Sequence[Row]) -> tuple[str, ...]:
         own = distinct(select(rows, learning=learning, model=model), "n")
         counts.append(f"{learning} {model} {' or '.join(map(str, own))}")
     return (f"{str(rows[0].get('unit', 'draws')).capitalize()}: {', '.join(counts)}.",)
+
+
+def _conditions_note(rows: Sequence[Row]) -> tuple[str, ...]:
+    found = {
+        f"{r['learning']} [{scale_of(r['metric']).figure(r['paper'])}]": r["paper_conditions"]
+        for r in rows
+        if r.get("paper_conditions")
+    }
+    if not found:
+        return ()
+    return ("Published: " + "; ".join(f"{name} {how}" for name, how in found.items()) + ".",)
 
 
 def _bracket_note(reference: Reference) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from metabone.episodes.sampling import learner_key, task_key
 from metabone.episodes.types import Episode
-from metabone.evaluation.metrics import mean_interval
+from metabone.evaluation.metrics import bootstrap_interval, mean_interval, near_normal
 from metabone.learners.base import MetaLearner
 
 Options = Mapping[str, float | int]
@@ -188,6 +188,9 @@ def search(
 def task_rows(accuracies: np.ndarray, norms: Sequence[str], **labels: Any) -> list[dict[str, Any]]:
     """Rows of `result.json`: mean over tasks with a 95% interval, one a norm mode.
 
+    The interval is Student's where the mean is near to normal, see `metrics.near_normal`, and else
+    a bootstrap's, of which `ci95` is the longer side.
+
     Args:
       accuracies: `[tasks, P]`, at least two tasks.
       norms: what each of the P predictions is called.
@@ -198,14 +201,20 @@ def task_rows(accuracies: np.ndarray, norms: Sequence[str], **labels: Any) -> li
     """
     rows = []
     for index, norm in enumerate(norms):
-        estimate = mean_interval(accuracies[:, index])
+        own = accuracies[:, index]
+        estimate = mean_interval(own)
+        ci95, interval = estimate.ci95, "t"
+        if not near_normal(own):
+            low, high = bootstrap_interval(own)
+            ci95, interval = max(estimate.mean - low, high - estimate.mean), "bootstrap"
         rows.append(
             {
                 **labels,
                 "norm": norm,
                 "metric": "accuracy",
                 "mean": estimate.mean,
-                "ci95": estimate.ci95,
+                "ci95": ci95,
+                "interval": interval,
                 "std": estimate.std,
                 "n": estimate.n,
                 "unit": "tasks",

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from metabone.datasets.combined import combine, read_same_classes
+from metabone.datasets.combined import combine, read_class_table
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.datasets.images import ImageSet
 from metabone.datasets.source import open_images
@@ -188,16 +188,16 @@ def test_a_source_with_nothing_left_is_refused(one_line):
 def test_the_table_of_equal_classes_is_read_with_blanks_and_empty_lines(tmp_path):
     path = tmp_path / "same.csv"
     path.write_text('lion, n00000001\n\n"grey wolf",n00000002\n')
-    assert read_same_classes(path) == {"lion": LION, "grey wolf": WOLF}
+    assert read_class_table(path) == {"lion": LION, "grey wolf": WOLF}
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "No such file"),
-        (b"lion,n00000001\nwolf\n", "'wolf': expected two class names"),
-        (b"lion,\n", "'lion,': expected two class names"),
-        (b"lion,a,b\n", "'lion,a,b': expected two class names"),
+        (b"lion,n00000001\nwolf\n", "'wolf': expected two names"),
+        (b"lion,\n", "'lion,': expected two names"),
+        (b"lion,a,b\n", "'lion,a,b': expected two names"),
         (b"lion,n00000001\nlion,n00000002\n", "'lion' stands twice on the left"),
         (b"\xff\xfe,a\n", "cannot be read"),
         (b'"' + b"a" * 200_000 + b'",b\n', "cannot be read"),
@@ -209,5 +209,5 @@ def test_a_bad_table_of_equal_classes_is_one_line(tmp_path, content, message, on
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError) as caught:
-        read_same_classes(path)
+        read_class_table(path)
     one_line(caught, str(path), message)

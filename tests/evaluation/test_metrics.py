@@ -76,6 +76,15 @@ def test_bootstrap_agrees_with_scipy(rng):
     assert high == pytest.approx(reference.high, abs=0.02)
 
 
+def test_mean_of_skewed_figures_is_near_normal_once_there_are_enough(rng):
+    from scipy import stats
+
+    for size in (20, 90, 100, 110, 120, 2000):
+        figures = rng.exponential(size=size)
+        assert metrics.near_normal(figures) == (size > 25 * stats.skew(figures) ** 2)
+    assert metrics.near_normal(np.linspace(0, 1, 9)) and metrics.near_normal(np.ones(5))
+
+
 def test_bootstrap_repeats_itself_and_follows_its_seed(rng):
     values = rng.exponential(size=30)
     first = metrics.bootstrap_interval(values, np.median, seed=1)

@@ -10,6 +10,7 @@ from scipy import stats
 from metabone.episodes.sampling import sample, task_key
 from metabone.episodes.store import build_store
 from metabone.episodes.types import Episode, Examples
+from metabone.evaluation.metrics import bootstrap_interval
 from metabone.evaluation.tasks import measure_tasks, search, task_measure, task_rows
 from metabone.learners.base import MetaLearner, predictor
 from metabone.learners.maml import maml
@@ -191,3 +192,12 @@ def test_rows_hold_mean_interval_and_the_mean_of_five_by_hand():
     expected = {"learning": "meta", "shots": 5, "paper": 0.7, "metric": "accuracy", "n": 6}
     for row in rows:
         assert row.items() >= (expected | {"unit": "tasks"}).items()
+
+
+def test_rows_of_nearly_perfect_tasks_have_a_bootstrap_interval():
+    nearly = np.array([1.0] * 58 + [0.5] * 2)
+    uniform = np.random.default_rng(0).uniform(size=60)
+    skewed, plain = task_rows(np.stack([nearly, uniform], axis=1), ["a", "b"])
+    assert plain["interval"] == "t" and skewed["interval"] == "bootstrap"
+    low, high = bootstrap_interval(nearly)
+    assert high - skewed["mean"] < skewed["ci95"] == pytest.approx(skewed["mean"] - low)

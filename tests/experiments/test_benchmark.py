@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from experiments.benchmark import ranking_of, with_rotations
-from experiments.benchmark_settings import BenchmarkSettings, check
+from experiments.benchmark import ranking_of, split_of, with_rotations
+from experiments.benchmark_learners import entry_of
+from experiments.benchmark_settings import PRESETS, BenchmarkSettings, check
 from metabone.datasets.images import ImageSet
 from metabone.errors import InputError
 from metabone.provenance import Provenance
@@ -91,6 +92,7 @@ def test_every_learner_has_its_rows_and_place_however_tasks_are_mapped_or_the_ru
         rows = [r for r in result["rows"] if r["learning"] == entry["learning"]]
         assert kept.mean() == pytest.approx(rows[0]["mean"]) == pytest.approx(entry["mean"])
     assert "Ranking on the same 5 tasks" in done.stdout
+    assert "paired 95 % interval" in (path / "report.html").read_text()
     again, _ = start("whole")
     assert again.returncode == 0
     assert json.loads((path / "result.json").read_text()) == result
@@ -131,9 +133,52 @@ def test_rotated_classes_are_classes_of_the_turned_images():
         assert turned.class_names[2 * turns + 1] == f"b, {90 * turns} degrees"
 
 
+NAMES = tuple("abcdefghij")
+
+
+def test_published_split_is_followed_and_what_it_lacks_comes_from_its_training_classes(tmp_path):
+    file = tmp_path / "classes.csv"
+    parts = {**dict.fromkeys("abcdefgh", "train"), "i": "val", "j": "val"}
+    file.write_text("class,split\n" + "".join(f"{name},{p}\n" for name, p in parts.items()))
+    config = BenchmarkSettings(split=str(file), ways=2)
+    split = split_of(config, NAMES)
+    assert split["validation"] == [8, 9]
+    assert len(split["test"]) == 2 and len(split["train"]) == 6
+    assert sorted(split["train"] + split["test"]) == list(range(8))
+    file.write_text(file.read_text() + "k,test\n")
+    assert split_of(config, (*NAMES, "k"))["test"] == [10]
+    assert split_of(config, (*NAMES, "k"))["train"] == list(range(8))
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "message"),
+    [
+        ("a,train\n", {}, "class 'b' of simulated:bones is 'not named'"),
+        ("a,train\nb,dev\n", {}, "class 'b' of simulated:bones is 'dev', expected train"),
+        ("a,train\nb,val\n", {"validation_classes": 2}, "--validation_classes=2: .* which those"),
+    ],
+)
+def test_split_that_does_not_fit_is_refused(tmp_path, text, changes, message):
+    file = tmp_path / "classes.csv"
+    file.write_text(text)
+    with pytest.raises(InputError, match=message):
+        split_of(BenchmarkSettings(split=str(file), ways=2, **changes), ("a", "b"))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be(name):
+    config = BenchmarkSettings(**PRESETS[name])
+    check(config)
+    for learner in config.learners:
+        entry_of(learner, config)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"meta_ways": 9}, "--meta_ways=9: only protonet and r2d2"),
+        ({"meta_ways": 1, "learners": ("protonet",)}, "--meta_ways=1"),
+        ({"meta_shots": -1}, "--meta_shots=-1"),
         ({"learners": ("maml", "mamel")}, "--learners=maml,mamel"),
         ({"learners": ("maml", "maml")}, "different ones"),
         ({"protocol": ()}, "--protocol="),
@@ -148,6 +193,17 @@ def test_rotated_classes_are_classes_of_the_turned_images():
 def test_impossible_settings_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
         check(BenchmarkSettings(**changes))
+
+
+@pytest.mark.slow
+def test_embeddings_learn_from_wider_tasks_than_they_are_tested_on(start):
+    done, path = start("wider", learners="protonet,r2d2", meta_ways=4, meta_shots=2)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((path / "result.json").read_text())["rows"]
+    assert {(row["ways"], row["shots"]) for row in rows} == {(2, 1)}
+    # Of 4 ways: where nothing is learned yet the loss is log 4, not log 2.
+    first = losses_of(path, "r2d2")[0]
+    assert first == pytest.approx(np.log(4), rel=0.3)
 
 
 @pytest.mark.slow
