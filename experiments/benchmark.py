@@ -29,7 +29,8 @@ from experiments.benchmark_learners import (
     takes_inner_steps,
     test_steps_of,
 )
-from experiments.benchmark_settings import PRESETS, BenchmarkSettings, check
+from experiments.benchmark_presets import PRESETS
+from experiments.benchmark_settings import BenchmarkSettings, check
 from experiments.learning import cosine_adam, split_classes, store_of
 from experiments.meta_training import check_mapping, make_devices, meta_train
 from experiments.runs import carry_out, define_run_flags

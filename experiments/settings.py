@@ -41,10 +41,7 @@ def define_flags(settings: type, presets: Mapping[str, Mapping[str, Any]], defau
     flags.DEFINE_enum("preset", default, sorted(presets), "Which settings hold where no flag does.")
     for field in dataclasses.fields(settings):
         values = {name: preset.get(field.name, field.default) for name, preset in presets.items()}
-        shown = _shown(field.default)
-        if len(set(map(str, values.values()))) > 1:
-            shown = ", ".join(f"{_shown(value)} in {name}" for name, value in values.items())
-        _define(field.name, field.default, f"{field.metadata['help']} [{shown}]")
+        _define(field.name, field.default, f"{field.metadata['help']} [{_by_preset(values)}]")
 
 
 def resolve(settings: type[Settings], presets: Mapping[str, Mapping[str, Any]]) -> Settings:
@@ -128,6 +125,17 @@ def _define(name: str, default: Any, text: str) -> None:
         flags.DEFINE_list(name, None, text)
     else:
         flags.DEFINE_string(name, None, text)
+
+
+def _by_preset(values: Mapping[str, Any]) -> str:
+    # Of many presets the first ones: a list of all would bury the flag.
+    if len({_shown(value) for value in values.values()}) == 1:
+        return _shown(next(iter(values.values())))
+    named = list(values)[: len(values) if len(values) <= 4 else 2]
+    shown = ", ".join(f"{_shown(values[name])} in {name}" for name in named)
+    if len({_shown(values[name]) for name in named}) == 1:
+        shown = f"{_shown(values[named[0]])} in {' and '.join(named)}"
+    return shown + ", other presets their own" * (len(values) > len(named))
 
 
 def _typed(name: str, value: Any, default: Any) -> Any:

@@ -10,7 +10,8 @@ import pytest
 
 from experiments.benchmark import ranking_of, split_of, with_rotations
 from experiments.benchmark_learners import entry_of
-from experiments.benchmark_settings import PRESETS, BenchmarkSettings, check
+from experiments.benchmark_presets import PRESETS
+from experiments.benchmark_settings import BenchmarkSettings, check
 from metabone.datasets.images import ImageSet
 from metabone.errors import InputError
 from metabone.provenance import Provenance
