@@ -218,8 +218,28 @@ def measure_learner(
         "train_seconds": round(seconds, 1),
         "meta_norm": config.norm,
     }
+    rows, ranked = tested(config, entry, params, test, labels)
+    sweep = [*run.results.get("sweep", []), *swept(config, params, test, labels)]
+    kept = run.path / "accuracies" / f"{name}.npy"
+    kept.parent.mkdir(exist_ok=True)
+    if run.results.find(learning=name) is None:
+        run.results.append(*rows)
+        run.results.set(sweep=sweep)
+    part = kept.with_suffix(".part.npy")
+    np.save(part, ranked)
+    part.replace(kept)
+
+
+def tested(
+    config: BenchmarkSettings, entry: Entry, params: Any, test: ImageStore, labels: dict[str, Any]
+) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """Rows of each protocol, and the `[tasks]` accuracies by which learners are ranked.
+
+    Those are of the first norm mode of our protocol, or of the paper's if it alone is asked for.
+    """
+    name = labels["learning"]
     published = few_shot(config.source, name, config.ways, config.shots)
-    rows, ranked = [], None  # by the first protocol, ours if it is asked for
+    rows, accuracies_by = [], {}
     for protocol in config.protocol:
         ours = protocol == "ours"
         norms = NORMS if ours else NORMS[1:]
@@ -234,7 +254,7 @@ def measure_learner(
             tasks=config.tasks if ours else _PAPER_TASKS,
             title=f"{name}, {protocol}",
         )
-        ranked = accuracies[:, 0] if ranked is None or ours else ranked
+        accuracies_by[protocol] = accuracies[:, 0]
         more = {
             "model": f"{config.ways} ways" + ("" if ours else ", paper's protocol"),
             "queries": queries,
@@ -243,13 +263,21 @@ def measure_learner(
             "paper_conditions": published and published.conditions,
         }
         rows += task_rows(accuracies, norms, **labels, **more)
-    sweep = run.results.get("sweep", [])
-    swept_over = config.sweep if takes_inner_steps(name) and config.sweep != (0,) else ()
-    for steps in swept_over:
-        swept = entry_of(name, config, steps)
+    return rows, accuracies_by.get("ours", accuracies_by.get("paper"))
+
+
+def swept(
+    config: BenchmarkSettings, params: Any, test: ImageStore, labels: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Rows after other numbers of inner steps, where the learner takes them and they are asked."""
+    name = labels["learning"]
+    if config.sweep == (0,) or not takes_inner_steps(name):
+        return []
+    rows = []
+    for steps in config.sweep:
         accuracies = accuracies_of(
             config,
-            swept,
+            entry_of(name, config, steps),
             params,
             test,
             NORMS[:1],
@@ -257,15 +285,8 @@ def measure_learner(
             tasks=config.tasks,
             title=f"{name}, {steps} steps",
         )
-        sweep = [*sweep, *task_rows(accuracies, NORMS[:1], **labels, test_steps=steps)]
-    kept = run.path / "accuracies" / f"{name}.npy"
-    kept.parent.mkdir(exist_ok=True)
-    if run.results.find(learning=name) is None:
-        run.results.append(*rows)
-        run.results.set(sweep=sweep)
-    part = kept.with_suffix(".part.npy")
-    np.save(part, ranked)
-    part.replace(kept)
+        rows += task_rows(accuracies, NORMS[:1], **labels, test_steps=steps)
+    return rows
 
 
 def meta_trained(
