@@ -76,8 +76,8 @@ def _first_place(ranking: Sequence[Row]) -> str:
     if others:
         clear = sum(-other["to_best"] > other["ci95"] for other in others)
         text += (
-            f" {clear} of the other {len(others)} on the same tasks are behind by more than the "
-            "paired 95 % interval."
+            " Behind it on the same tasks by more than the paired 95 % interval: "
+            f"{clear} of {len(others)}."
         )
     return text
 

@@ -93,7 +93,7 @@ def test_every_learner_has_its_rows_and_place_however_tasks_are_mapped_or_the_ru
         rows = [r for r in result["rows"] if r["learning"] == entry["learning"]]
         assert kept.mean() == pytest.approx(rows[0]["mean"]) == pytest.approx(entry["mean"])
     assert "Ranking on the same 5 tasks" in done.stdout
-    assert "paired 95 % interval" in (path / "report.html").read_text()
+    assert f"{result['ranking'][0]['learning']} answers best" in (path / "report.html").read_text()
     again, _ = start("whole")
     assert again.returncode == 0
     assert json.loads((path / "result.json").read_text()) == result
@@ -198,7 +198,7 @@ def test_impossible_settings_are_refused(changes, message):
 
 @pytest.mark.slow
 def test_embeddings_learn_from_wider_tasks_than_they_are_tested_on(start):
-    done, path = start("wider", learners="protonet,r2d2", meta_ways=4, meta_shots=2)
+    done, path = start("wider", learners="r2d2", meta_ways=4, meta_shots=2)
     assert done.returncode == 0, done.stderr
     rows = json.loads((path / "result.json").read_text())["rows"]
     assert {(row["ways"], row["shots"]) for row in rows} == {(2, 1)}
