@@ -95,13 +95,14 @@ def entry_of(name: str, config: BenchmarkSettings, test_steps: int | None = None
 
 def takes_inner_steps(name: str) -> bool:
     """Whether a learner adapts by the inner steps that `--test_steps` and `--sweep` number."""
-    return name not in ("reptile", "protonet", "r2d2", "logistic_head")
+    return name not in ("imaml", "reptile", "protonet", "r2d2", "logistic_head")
 
 
 def test_steps_of(name: str, config: BenchmarkSettings) -> int | None:
     """Steps by which a learner adapts in tests; None where it solves for its head."""
-    if name == "reptile":
-        return config.reptile_test_steps
+    own = {"imaml": config.imaml_steps, "reptile": config.reptile_test_steps}
+    if name in own:
+        return own[name]
     return config.test_steps if takes_inner_steps(name) else None
 
 
@@ -130,8 +131,10 @@ def _of_embedding(variant: Callable[..., MetaLearner]) -> Callable[..., MetaLear
 
 
 def _imaml(config: BenchmarkSettings, norm: Norm, steps: int) -> MetaLearner:
+    del steps
     network = network_of(config, config.ways)
-    return imaml(network, strength=config.proximity, **_inner(config, norm, steps))
+    config = dataclasses.replace(config, inner_steps=config.imaml_steps)
+    return imaml(network, strength=config.proximity, **_inner(config, norm, config.imaml_steps))
 
 
 def _reptile(config: BenchmarkSettings, norm: Norm) -> MetaLearner:

@@ -85,6 +85,9 @@ class BenchmarkSettings:
     reptile_rate: float = setting(1e-3, "Rate of Reptile's inner Adam (beta1 = 0).")
     reptile_test_steps: int = setting(50, "Reptile's minibatches when tested.")
     proximity: float = setting(2.0, "iMAML's pull towards the initialisation.")
+    imaml_steps: int = setting(
+        16, "iMAML's inner steps, in tests too: its gradient is right at their end alone."
+    )
     head_strength: float = setting(1e-2, "Weight penalty of the logistic head.")
     pretrain_steps: int = setting(5_000, "Minibatches that the logistic head's features see.")
     pretrain_batch: int = setting(64, "Images of a minibatch.")
@@ -105,7 +108,7 @@ def check(config: BenchmarkSettings) -> None:
         "validation_tasks": 2,
     }
     names = ("shots", "queries", "meta_queries", "meta_steps", "meta_batch", "validate_every")
-    more = ("reptile_batch", "pretrain_steps", "pretrain_batch", "filters", "size")
+    more = ("imaml_steps", "reptile_batch", "pretrain_steps", "pretrain_batch", "filters", "size")
     for name, at_least in (least | dict.fromkeys((*names, *more), 1)).items():
         if getattr(config, name) < at_least:
             raise InputError(f"--{name}={getattr(config, name)}: expected at least {at_least}")
