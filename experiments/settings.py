@@ -41,7 +41,7 @@ def define_flags(settings: type, presets: Mapping[str, Mapping[str, Any]], defau
     flags.DEFINE_enum("preset", default, sorted(presets), "Which settings hold where no flag does.")
     for field in dataclasses.fields(settings):
         values = {name: preset.get(field.name, field.default) for name, preset in presets.items()}
-        _define(field.name, field.default, f"{field.metadata['help']} [{_by_preset(values)}]")
+        _define(field.name, field.default, f"{field.metadata['help']} [{by_preset(values)}]")
 
 
 def resolve(settings: type[Settings], presets: Mapping[str, Mapping[str, Any]]) -> Settings:
@@ -127,8 +127,15 @@ def _define(name: str, default: Any, text: str) -> None:
         flags.DEFINE_string(name, None, text)
 
 
-def _by_preset(values: Mapping[str, Any]) -> str:
-    # Of many presets the first ones: a list of all would bury the flag.
+def by_preset(values: Mapping[str, Any]) -> str:
+    """Each preset's value as `--help` shows it; of many presets only the first two.
+
+    Args:
+      values: of one setting, by preset.
+
+    Returns:
+      Such as `3 in demo, 10 in paper`, or `3` where all have that.
+    """
     if len({_shown(value) for value in values.values()}) == 1:
         return _shown(next(iter(values.values())))
     named = list(values)[: len(values) if len(values) <= 4 else 2]

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from experiments.settings import by_preset
+
 _EXPERIMENT = """
 import dataclasses, json
 from absl import flags
@@ -100,6 +102,13 @@ def test_what_a_user_gets_wrong_ends_in_one_line_and_status_2(command_line, argu
     assert line.startswith("error: ")
     for part in parts:
         assert part in line
+
+
+def test_help_names_only_the_first_of_many_presets():
+    many = {name: index // 2 for index, name in enumerate("abcdef")}
+    assert by_preset(many) == "0 in a and b, other presets their own"
+    assert by_preset(many | {"b": (1, 2)}) == "0 in a, 1,2 in b, other presets their own"
+    assert by_preset(dict.fromkeys("abcdef", 7)) == "7"
 
 
 def test_help_lists_each_setting_with_what_each_preset_makes_of_it(command_line):
