@@ -61,7 +61,7 @@ define_run_flags()
 
 
 class Classes(NamedTuple):
-    """Images of disjoint classes by what they are for, and the hash of the test classes' names."""
+    """Images of disjoint classes by what they are for, and a hash of which are where."""
 
     train: ImageSet
     validation: ImageSet
@@ -103,8 +103,8 @@ def load_classes(config: BenchmarkSettings) -> Classes:
         for part, rows in split.items()
     }
     check_disjoint(*((part, own.images) for part, own in parts.items()))
-    names = "\n".join(sorted(parts["test"].class_names))
-    digest = hashlib.sha256(names.encode()).hexdigest()[:12]
+    places = sorted(f"{part}/{name}" for part, own in parts.items() for name in own.class_names)
+    digest = hashlib.sha256("\n".join(places).encode()).hexdigest()[:12]
     if config.rotations:
         parts = {part: with_rotations(own) for part, own in parts.items()}
     return Classes(**parts, split=digest)
@@ -179,7 +179,9 @@ def fill(
 ) -> None:
     """Trains and tests what the run does not hold yet."""
     provenance = classes.train.provenance
-    run.record_data([{"role": "meta", **dataclasses.asdict(provenance)}])
+    # With the split: the file of `--split` may have changed since a run was begun.
+    data = {"role": "meta", **dataclasses.asdict(provenance), "split": classes.split}
+    run.record_data([data])
     run.results.set(
         seed=config.seed,
         ways=config.ways,
@@ -263,7 +265,7 @@ def tested(
             "paper_conditions": published and published.conditions,
         }
         rows += task_rows(accuracies, norms, **labels, **more)
-    return rows, accuracies_by.get("ours", accuracies_by.get("paper"))
+    return rows, accuracies_by["ours" if "ours" in accuracies_by else "paper"]
 
 
 def swept(
