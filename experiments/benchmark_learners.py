@@ -47,7 +47,9 @@ class Entry(NamedTuple):
 
 def network_of(config: BenchmarkSettings, classes: int) -> Network:
     """MAML's own network; without classes an embedding."""
-    return conv_net(classes, filters=config.filters, downsample=config.downsample)
+    return conv_net(
+        classes, filters=config.filters, downsample=config.downsample, average=config.average
+    )
 
 
 def entry_of(name: str, config: BenchmarkSettings, test_steps: int | None = None) -> Entry:

@@ -9,8 +9,12 @@ _OMNIGLOT = dict(
     norm="transductive",
     meta_steps=60_000,
 )
-_OMNIGLOT_5 = _OMNIGLOT | dict(ways=5, meta_batch=32, inner_rate=2.0, inner_steps=1, test_steps=3)
-_OMNIGLOT_20 = _OMNIGLOT | dict(ways=20, meta_batch=16, inner_rate=2.0, inner_steps=5, test_steps=5)
+_OMNIGLOT_5 = _OMNIGLOT | dict(
+    average=True, ways=5, meta_batch=32, inner_rate=2.0, inner_steps=1, test_steps=3
+)
+_OMNIGLOT_20 = _OMNIGLOT | dict(
+    average=True, ways=20, meta_batch=16, inner_rate=2.0, inner_steps=5, test_steps=5
+)
 _MINI = dict(
     size=84,
     channels=3,

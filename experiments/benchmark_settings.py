@@ -68,6 +68,11 @@ class BenchmarkSettings:
     # The network: MAML's own four blocks.
     filters: int = setting(64, "Filters of each of its four blocks.")
     downsample: str = setting("stride", "How its blocks halve the image: stride or pool.")
+    average: bool = setting(
+        False,
+        "Classify the mean of each last map, as MAML's published code does for Omniglot, not all "
+        "of its pixels; learners without a trained head compare all pixels either way.",
+    )
     # Meta-training.
     meta_steps: int = setting(10_000, "Outer steps.")
     meta_batch: int = setting(4, "Tasks an outer step.")

@@ -128,16 +128,19 @@ class FullyConnected(nn.Module):
     Attributes:
       widths: nodes of the hidden layers; `()` for a linear classifier.
       classes: outputs; 0 leaves the last layer away, and the hidden nodes are the output.
+      average: first takes each map's mean over its pixels; otherwise maps are flattened.
     """
 
     widths: Sequence[int]
     classes: int
+    average: bool = False
 
     @nn.compact
     def __call__(self, features: jax.Array, use_batch_stats: bool = False) -> jax.Array:
-        """`[n, ...]` flattened to `[n, classes]`."""
+        """`[n, ...]`, if averaged `[n, H, W, C]`, to `[n, classes]`."""
         del use_batch_stats
-        hidden = features.reshape(features.shape[0], -1)
+        hidden = features.mean((1, 2)) if self.average else features
+        hidden = hidden.reshape(hidden.shape[0], -1)
         for index, width in enumerate(self.widths):
             dense = nn.Dense(width, kernel_init=nn.initializers.he_normal(), name=f"hidden_{index}")
             hidden = nn.relu(dense(hidden))

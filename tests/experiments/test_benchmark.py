@@ -196,15 +196,31 @@ def test_impossible_settings_are_refused(changes, message):
         check(BenchmarkSettings(**changes))
 
 
+def write_split(file, parts):
+    names = [f"bone {number:03d}" for number in range(SETTINGS["meta_classes"])]
+    rows = zip(names, parts.split(), strict=True)
+    file.write_text("".join(f"{name},{part}\n" for name, part in rows))
+
+
 @pytest.mark.slow
-def test_embeddings_learn_from_wider_tasks_than_they_are_tested_on(start):
-    done, path = start("wider", learners="r2d2", meta_ways=4, meta_shots=2)
+def test_embeddings_learn_from_wider_tasks_and_an_edited_split_is_refused(start, tmp_path):
+    file = tmp_path / "split.csv"
+    write_split(file, "test test val val train train train train train")
+    wider = dict(learners="r2d2", meta_ways=4, meta_shots=2, split=file)
+    wider |= dict(test_classes=0, validation_classes=0)
+    done, path = start("wider", **wider)
     assert done.returncode == 0, done.stderr
+    kept = (path / "result.json").read_bytes()
     rows = json.loads((path / "result.json").read_text())["rows"]
     assert {(row["ways"], row["shots"]) for row in rows} == {(2, 1)}
     # Of 4 ways: where nothing is learned yet the loss is log 4, not log 2.
     first = losses_of(path, "r2d2")[0]
     assert first == pytest.approx(np.log(4), rel=0.3)
+    # One class changes places: what was tested on would be trained on under the same name.
+    write_split(file, "train test val val test train train train train")
+    done, _ = start("wider", **wider)
+    assert done.returncode == 2 and "started with other data" in done.stderr, done.stderr
+    assert (path / "result.json").read_bytes() == kept
 
 
 @pytest.mark.slow

@@ -25,6 +25,21 @@ def test_mamls_network_has_the_published_number_of_parameters():
     assert _count(conv_net(5), (28, 28, 1)) == expected
 
 
+def test_mamls_omniglot_network_classifies_the_mean_of_its_last_maps():
+    # Its published code: strides leave 2x2 pixels, whose mean meets a 64x5 matrix.
+    network = conv_net(5, downsample="stride", average=True)
+    params, stats = network.init(jax.random.key(0), (28, 28, 1))
+    images = jax.random.normal(jax.random.key(1), (6, 28, 28, 1))
+    logits, _ = network.apply(params, stats, images, True)
+    maps, _ = network.body(params, stats, images, True)
+    assert maps.shape == (6, 2, 2, 64)
+    last = params["head"]["classes"]
+    assert last["kernel"].shape == (64, 5)
+    expected = np.asarray(maps).mean((1, 2)) @ last["kernel"] + last["bias"]
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(network.head(params, maps), logits)
+
+
 @pytest.mark.parametrize("downsample", ["stride", "pool"])
 def test_the_seeds_network_sees_a_region_at_4x4_before_its_256_nodes(downsample):
     network = smi_net(5, filters=8, downsample=downsample)
