@@ -10,7 +10,7 @@ demo: $(VENV)/.installed  ## the SMI experiment on simulated films: table and re
 	$(BIN)/python -m experiments.smi
 
 test: $(VENV)/.installed-test lint  ## lint, then all tests
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

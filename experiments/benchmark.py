@@ -83,7 +83,9 @@ def main() -> None:
         "validation": store(classes.validation, **test_sizes(config, config.meta_queries)),
         "test": store(classes.test, **test_sizes(config, max(config.queries, config.meta_queries))),
     }
-    carry_out("benchmark", config, lambda run: fill(config, run, classes, stores, entries))
+    # With the split: the file of `--split` may have changed since a run was begun.
+    data = dataclasses.asdict(classes.train.provenance) | {"role": "meta", "split": classes.split}
+    carry_out("benchmark", config, lambda run: fill(config, run, classes, stores, entries), [data])
 
 
 def load_classes(config: BenchmarkSettings) -> Classes:
@@ -178,10 +180,6 @@ def fill(
     entries: dict[str, Entry],
 ) -> None:
     """Trains and tests what the run does not hold yet."""
-    provenance = classes.train.provenance
-    # With the split: the file of `--split` may have changed since a run was begun.
-    data = {"role": "meta", **dataclasses.asdict(provenance), "split": classes.split}
-    run.record_data([data])
     run.results.set(
         seed=config.seed,
         ways=config.ways,

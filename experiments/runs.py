@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import flags
@@ -34,24 +34,30 @@ def settings_given(config: Any) -> list[str]:
     return [field.name for field in dataclasses.fields(config) if flags.FLAGS[field.name].present]
 
 
-def carry_out(experiment: str, config: Any, fill: Callable[[Run], None]) -> None:
+def carry_out(
+    experiment: str, config: Any, fill: Callable[[Run], None], data: Sequence[Any] | None = None
+) -> None:
     """Opens the run of some settings, fills it unless it is complete, and shows what it holds.
 
     Args:
       experiment: its name.
       config: what the figures of the run depend on, a dataclass with a seed.
       fill: does what the run lacks; a run that it finds impossible at its beginning is removed.
+      data: see `Run.record_data`, where it is known before: a finished run of other data is refused
+        too.
     """
     plain = dataclasses.asdict(config)
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:6]
     name = flags.FLAGS.run or f"{flags.FLAGS.preset}-{digest}"
     with open_run(flags.FLAGS.runs_dir, experiment, name, plain, seed=config.seed) as run:
-        if not run.results.complete:
-            try:
+        try:
+            if data is not None:
+                run.record_data(data)
+            if not run.results.complete:
                 fill(run)
-            except InputError:
-                run.discard()
-                raise
+        except InputError:
+            run.discard()
+            raise
         report = write_report(run.path)
         for table in all_tables(read_json(run.path / "result.json")):
             print(to_text(table), "\n")
