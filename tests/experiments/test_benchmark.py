@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -45,33 +43,21 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory):
+def start(tmp_path_factory, starter):
     folder = tmp_path_factory.mktemp("benchmark")
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
-        "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
-    }
 
     def run(name, **changes):
         settings = SETTINGS | {"runs_dir": folder, "data_dir": folder / "data", "run": name}
         flags = [f"--{key}={value}" for key, value in (settings | changes).items()]
-        done = subprocess.run(
-            [sys.executable, "-m", "experiments.benchmark", *flags],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=900,
-        )
-        return done, folder / "benchmark" / name
+        return *starter.start("experiments.benchmark", flags), folder / "benchmark" / name
 
     return run
 
 
 @pytest.mark.slow
 def test_every_learner_has_its_rows_and_place_however_tasks_are_mapped_or_the_run_restarted(start):
-    done, path = start("whole")
-    assert done.returncode == 0, done.stderr
+    status, printed, said, path = start("whole")
+    assert status == 0, said
     result = json.loads((path / "result.json").read_text())
     assert result["complete"] is True
     assert [row["learning"] for row in result["rows"][::2]] == LEARNERS
@@ -92,15 +78,15 @@ def test_every_learner_has_its_rows_and_place_however_tasks_are_mapped_or_the_ru
         kept = np.load(path / "accuracies" / f"{entry['learning']}.npy")
         rows = [r for r in result["rows"] if r["learning"] == entry["learning"]]
         assert kept.mean() == pytest.approx(rows[0]["mean"]) == pytest.approx(entry["mean"])
-    assert "Ranking on the same 5 tasks" in done.stdout
+    assert "Ranking on the same 5 tasks" in printed
     assert f"{result['ranking'][0]['learning']} answers best" in (path / "report.html").read_text()
-    again, _ = start("whole")
-    assert again.returncode == 0
+    status, *_ = start("whole")
+    assert status == 0
     assert json.loads((path / "result.json").read_text()) == result
     if os.cpu_count() > 1:
         # Dealt out to two devices, the tasks train the same learner.
-        dealt, other = start("devices", mapping="devices", learners="protonet")
-        assert dealt.returncode == 0, dealt.stderr
+        status, _, said, other = start("devices", mapping="devices", learners="protonet")
+        assert status == 0, said
         losses = [losses_of(each, "protonet") for each in (path, other)]
         assert len(losses[0]) == SETTINGS["meta_steps"]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
@@ -208,8 +194,8 @@ def test_embeddings_learn_from_wider_tasks_and_an_edited_split_is_refused(start,
     write_split(file, "test test val val train train train train train")
     wider = dict(learners="r2d2", meta_ways=4, meta_shots=2, split=file)
     wider |= dict(test_classes=0, validation_classes=0)
-    done, path = start("wider", **wider)
-    assert done.returncode == 0, done.stderr
+    status, _, said, path = start("wider", **wider)
+    assert status == 0, said
     kept = (path / "result.json").read_bytes()
     rows = json.loads((path / "result.json").read_text())["rows"]
     assert {(row["ways"], row["shots"]) for row in rows} == {(2, 1)}
@@ -218,14 +204,14 @@ def test_embeddings_learn_from_wider_tasks_and_an_edited_split_is_refused(start,
     assert first == pytest.approx(np.log(4), rel=0.3)
     # One class changes places: what was tested on would be trained on under the same name.
     write_split(file, "train test val val test train train train train")
-    done, _ = start("wider", **wider)
-    assert done.returncode == 2 and "started with other data" in done.stderr, done.stderr
+    status, _, said, _ = start("wider", **wider)
+    assert status == 2 and "started with other data" in said, said
     assert (path / "result.json").read_bytes() == kept
 
 
 @pytest.mark.slow
 def test_too_few_images_end_in_one_line_before_anything_is_written(start):
-    done, path = start("short", queries=9)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert done.stderr.startswith("error: shots (=1) + queries (=9) need 10 images a class")
+    status, _, said, path = start("short", queries=9)
+    assert status == 2 and said.count("\n") == 1
+    assert said.startswith("error: shots (=1) + queries (=9) need 10 images a class")
     assert not path.exists()

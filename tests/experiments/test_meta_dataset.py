@@ -1,7 +1,6 @@
 """The experiment as its user starts it: folders of labelled images, a folder of runs."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -63,23 +62,6 @@ ASKED = ("shots", "queries", "tasks")
 CHOICES = [(rate, steps, 0.01) for rate in (0.001, 0.03) for steps in (1, 4)]
 ARMS = {(learning, model) for learning in ("meta", "base") for model in ("scratch", "pretrained")}
 
-# Starts experiments one after another; what they all import is imported once.
-STARTER = """
-import json, os, runpy, sys
-import experiments.meta_dataset_arms, experiments.smi_arms
-import metabone.datasets.folder, metabone.datasets.rsna, metabone.datasets.streaming
-import metabone.evaluation.report, metabone.training.run
-
-for line in sys.stdin:
-    module, flags, printed, said = json.loads(line)
-    if not (child := os.fork()):
-        for name, number in ((printed, 1), (said, 2)):
-            os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
-        sys.argv = [module, *flags]
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
 
 def flags_of(settings):
     def text(value):
@@ -113,30 +95,16 @@ def make_films(folder):
 
 
 class Place:
-    """Sources, and what the processes of this file share: compilations, and their imports."""
+    """Sources, and where the runs of this file are."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, starter):
         self.folder = folder
         self.sources = [
             make_source(folder / "one", NAMES[:6], seed=1),
             make_source(folder / "two", NAMES[5:], seed=2),
         ]
-        self.environment = os.environ | {
-            "JAX_PLATFORMS": "cpu",
-            "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            # There is nothing here that fast code would make faster.
-            "XLA_FLAGS": "--xla_backend_optimization_level=0 "
-            "--xla_llvm_disable_expensive_passes=true",
-        }
-        self._starter = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", STARTER],
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        self.environment = starter.environment
+        self._starter = starter
 
     def flags(self, run, settings, runs_dir=None):
         where = {"runs_dir": runs_dir or self.folder / "runs", "data_dir": self.folder / "data"}
@@ -144,20 +112,12 @@ class Place:
 
     def start(self, flags, module="experiments.meta_dataset"):
         """Runs an experiment to its end: exit status, standard output, standard error."""
-        files = [self.folder / "printed", self.folder / "said"]
-        line = json.dumps([module, flags, *map(str, files)])
-        self._starter.stdin.write(line + "\n")
-        self._starter.stdin.flush()
-        return (int(self._starter.stdout.readline()), *(file.read_text() for file in files))
+        return self._starter.start(module, flags)
 
     def finish(self, *args, **kwargs):
         status, printed, said = self.start(*args, **kwargs)
         assert status == 0, said
         return printed
-
-    def close(self):
-        self._starter.communicate(timeout=60)
-        assert self._starter.returncode == 0
 
     def path(self, run, experiment="meta_dataset"):
         return self.folder / "runs" / experiment / run
@@ -167,10 +127,8 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    place = Place(tmp_path_factory.mktemp("meta_dataset"))
-    yield place
-    place.close()
+def place(tmp_path_factory, starter):
+    return Place(tmp_path_factory.mktemp("meta_dataset"), starter)
 
 
 def miniature(place, **changes):

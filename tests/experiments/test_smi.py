@@ -76,17 +76,26 @@ def films(tmp_path):
     return make_films(tmp_path / "films")
 
 
-def launch(folder, *flags, **environment):
-    """Starts the experiment with `folder/runs` and `folder/data` to write to."""
-    command = [sys.executable, "-m", "experiments.smi"]
-    command += [f"--runs_dir={folder / 'runs'}", f"--data_dir={folder / 'data'}", *flags]
+def in_folder(folder, flags):
+    """The flags, with `folder/runs` and `folder/data` to write to."""
+    return [f"--runs_dir={folder / 'runs'}", f"--data_dir={folder / 'data'}", *flags]
+
+
+def launch(folder, flags, environment):
+    """Starts the experiment as its user does."""
     return subprocess.Popen(
-        command,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"} | environment,
+        [sys.executable, "-m", "experiments.smi", *in_folder(folder, flags)],
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@pytest.fixture
+def ended(tmp_path, starter):
+    """Runs the experiment in `tmp_path` to its end."""
+    return lambda *flags: starter.start("experiments.smi", in_folder(tmp_path, flags))
 
 
 @pytest.fixture
@@ -204,27 +213,31 @@ def folder_that_is_no_run(films):
     ],
     ids=lambda spoil: spoil.__name__,
 )
-def test_bad_input_is_one_line_before_anything_is_written(tmp_path, films, spoil):
+def test_bad_input_is_one_line_before_anything_is_written(tmp_path, films, ended, spoil):
     changed, parts = spoil(films)
-    process = launch(tmp_path, *flags_of({"target": f"rsna:{films}"} | SETTINGS | changed))
-    assert_refused(process, parts)
+    assert_refused(ended(*flags_of({"target": f"rsna:{films}"} | SETTINGS | changed)), parts)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["films"]
 
 
 def test_too_few_films_of_a_class_are_named_before_a_run_is_begun(tmp_path, films):
-    sizes = {"shots": [3], "queries": 2}
-    process = launch(tmp_path, *flags_of({"target": f"rsna:{films}"} | SETTINGS | sizes))
-    assert_refused(process, ["shots (=3) + queries (=2) need 5", f"< {CUT} months", "has 4"])
+    flags = flags_of({"target": f"rsna:{films}"} | SETTINGS | {"shots": [3], "queries": 2})
+    process = launch(tmp_path, flags, os.environ | {"JAX_PLATFORMS": "cpu"})
+    printed, said = process.communicate(timeout=120)
+    assert_refused(
+        (process.returncode, printed, said),
+        ["shots (=3) + queries (=2) need 5", f"< {CUT} months", "has 4"],
+    )
     assert_only_whole_records(tmp_path)
 
 
-def test_a_run_folder_that_cannot_be_written_is_named(tmp_path, films, few_images):
+def test_a_run_folder_that_cannot_be_written_is_named(tmp_path, films, few_images, ended):
     # A place below a file cannot be written by anybody, not even by root.
     (tmp_path / "file").write_text("")
     flags = {"target": f"rsna:{films}", "meta_source": few_images}
     place = {"runs_dir": tmp_path / "file" / "runs"}
-    process = launch(tmp_path, *flags_of(SETTINGS | flags | place))
-    assert_refused(process, [tmp_path / "file" / "runs", "Not a directory"])
+    assert_refused(
+        ended(*flags_of(SETTINGS | flags | place)), [tmp_path / "file" / "runs", "Not a directory"]
+    )
     (tmp_path / "file").unlink()
     assert_only_whole_records(tmp_path)
 
@@ -244,27 +257,28 @@ def trained(tmp_path, few_images):
 
 
 @pytest.mark.parametrize("damage", ["another_tree", "garbage"])
-def test_a_foreign_checkpoint_is_refused_and_leaves_no_run(tmp_path, films, trained, damage):
+def test_a_foreign_checkpoint_is_refused_and_leaves_no_run(tmp_path, films, trained, ended, damage):
     checkpoint = trained / "checkpoints" / "meta_scratch" / "step_00000001"
     says = "of another model"
     if damage == "garbage":
         (checkpoint / "description.json").write_bytes(b"\x80garbage")
         says = "description.json"
     flags = {"target": f"rsna:{films}", "evaluate": trained, "shots": 1, "queries": 1, "cuts": CUT}
-    assert_refused(launch(tmp_path, *flags_of(flags)), [checkpoint, says])
+    assert_refused(ended(*flags_of(flags)), [checkpoint, says])
     assert_only_whole_records(tmp_path, "trained")
 
 
-def test_a_run_that_is_not_finished_is_not_evaluated(tmp_path, films, trained):
+def test_a_run_that_is_not_finished_is_not_evaluated(tmp_path, films, trained, ended):
     (trained / "result.json").write_text(json.dumps({"complete": False}))
-    process = launch(tmp_path, f"--evaluate={trained}", f"--target=rsna:{films}")
-    assert_refused(process, [trained, "not complete"])
+    assert_refused(
+        ended(f"--evaluate={trained}", f"--target=rsna:{films}"), [trained, "not complete"]
+    )
     assert not (tmp_path / "runs").exists()
 
 
-def assert_refused(process, parts):
-    printed, complaint = process.communicate(timeout=120)
-    assert process.returncode == 2, complaint
+def assert_refused(ended, parts):
+    status, printed, complaint = ended
+    assert status == 2, complaint
     assert printed == ""
     (line,) = complaint.splitlines()
     assert line.startswith("error: ") and line.isprintable()
@@ -282,30 +296,24 @@ def assert_only_whole_records(folder, *others):
 
 
 class Miniature:
-    """One folder in which the miniature runs, and the compilations that its processes share."""
+    """One folder in which the miniature runs."""
 
-    def __init__(self, folder, films, compiled):
+    def __init__(self, folder, films, starter):
         self.folder = folder
         self._flags = flags_of({"target": f"rsna:{films}", "run": "miniature"} | SETTINGS)
-        self._environment = {
-            "JAX_COMPILATION_CACHE_DIR": str(compiled),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
-            # There is nothing here that fast code would make faster.
-            "XLA_FLAGS": "--xla_backend_optimization_level=0 "
-            "--xla_llvm_disable_expensive_passes=true",
-        }
+        self._starter = starter
 
     @property
     def path(self):
         return self.folder / "runs" / "smi" / "miniature"
 
-    def launch(self, *flags):
-        return launch(self.folder, *(flags or self._flags), **self._environment)
+    def launch(self):
+        return launch(self.folder, self._flags, self._starter.environment)
 
     def finish(self, *flags):
-        process = self.launch(*flags)
-        printed, said = process.communicate(timeout=600)
-        assert process.returncode == 0, said
+        flags = in_folder(self.folder, flags or self._flags)
+        status, printed, said = self._starter.start("experiments.smi", flags)
+        assert status == 0, said
         return printed
 
     def result(self):
@@ -321,16 +329,17 @@ class Miniature:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shared")
-    return make_films(folder / "films"), folder / "compiled"
+def shared(tmp_path_factory, starter):
+    return make_films(tmp_path_factory.mktemp("shared") / "films"), starter
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, shared):
-    """The miniature, left alone until its end."""
+    """The miniature, left alone until its end, as a user starts it."""
     run = Miniature(tmp_path_factory.mktemp("whole"), *shared)
-    run.printed = run.finish()
+    process = run.launch()
+    run.printed, said = process.communicate(timeout=600)
+    assert process.returncode == 0, said
     return run
 
 
