@@ -115,7 +115,7 @@ def conv_net(
     if not 0 <= halvings <= blocks:
         raise InputError(f"halvings (={halvings}): expected 0 to the number of blocks (={blocks})")
     whole = _ConvNet(blocks, filters, halvings, downsample, tuple(widths), classes, average, form)
-    return _with_head(whole)
+    return _with_head(whole, average)
 
 
 def smi_net(
@@ -200,11 +200,10 @@ def fully_connected(classes: int, widths: Sequence[int] = (256, 256)) -> Network
     return from_linen(FullyConnected(tuple(widths), classes))
 
 
-def _with_head(module: _ConvNet | _Vgg16) -> Network:
+def _with_head(module: _ConvNet | _Vgg16, average: bool = False) -> Network:
     if not module.widths and not module.classes:
         return from_linen(module)
     body = module.clone(widths=(), classes=0)
-    average = isinstance(module, _ConvNet) and module.average
     return from_linen(module, body, FullyConnected(module.widths, module.classes, average))
 
 
