@@ -1,7 +1,14 @@
-"""What the tests share: float64 for the references."""
+"""What the tests share: float64 for the references, and how what they run is compiled."""
 
 import jax
 import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Spares the backend's optimisations, a third of the time, where they are not the subject."""
+    spared = item.get_closest_marker("optimized") is None
+    jax.config.update("jax_disable_most_optimizations", spared)
 
 
 @pytest.fixture

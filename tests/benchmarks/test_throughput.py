@@ -17,6 +17,8 @@ from benchmarks.settings import SETTINGS, Setting, draw_episodes, draw_weights, 
 from benchmarks.throughput import agreement, compare, is_right
 from benchmarks.throughput_table import table
 
+pytestmark = pytest.mark.optimized
+
 TINY = Setting("tiny", 4, 1, 2, 1, 1, 1, 1, 0.1, blocks=2, filters=3, halvings=1)
 # What is flattened is 4x4 pixels of 4 channels, so its order matters.
 SMALL = Setting("small", 8, 2, 3, 2, 1, 2, 2, 0.1, blocks=1, filters=4, halvings=1, widths=(5,))

@@ -25,6 +25,8 @@ from metabone.training.loop import train
 from metabone.training.meta import meta_state, meta_step
 from metabone.training.supervised import batch_plan, supervised_state, supervised_step
 
+pytestmark = pytest.mark.optimized
+
 SIZES = {"ways": 3, "shots": 1, "queries": 2}
 
 

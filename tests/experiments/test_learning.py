@@ -26,11 +26,12 @@ def test_a_backbone_is_its_trained_network_without_the_head(backbone):
 
 
 def test_only_the_paper_preset_adapts_the_whole_network():
+    key, shape = jax.random.key(0), (64, 64, 1)
     for name, preset in PRESETS.items():
         config = dataclasses.replace(SmiSettings(), **preset)
         network = backbone_of(config, 5, (4,))
-        params, _ = network.init(jax.random.key(0), (64, 64, 1))
+        params, _ = jax.eval_shape(lambda key, network=network: network.init(key, shape), key)
         learner = maml_of(dataclasses.replace(config, learn_rates=True), network, config.adapts)
-        rates = learner.init(jax.random.key(0), (64, 64, 1)).rates
+        rates = jax.eval_shape(lambda key, of=learner: of.init(key, shape), key).rates
         adapting = params if name == "paper" else params["head"]
         assert len(rates) == len(jax.tree.leaves(adapting))

@@ -1,7 +1,6 @@
 """The experiment as its user starts it: a command line, a folder of films, a folder of runs."""
 
 import json
-import os
 import signal
 import struct
 import subprocess
@@ -219,12 +218,10 @@ def test_bad_input_is_one_line_before_anything_is_written(tmp_path, films, ended
     assert sorted(path.name for path in tmp_path.iterdir()) == ["films"]
 
 
-def test_too_few_films_of_a_class_are_named_before_a_run_is_begun(tmp_path, films):
+def test_too_few_films_of_a_class_are_named_before_a_run_is_begun(tmp_path, films, ended):
     flags = flags_of({"target": f"rsna:{films}"} | SETTINGS | {"shots": [3], "queries": 2})
-    process = launch(tmp_path, flags, os.environ | {"JAX_PLATFORMS": "cpu"})
-    printed, said = process.communicate(timeout=120)
     assert_refused(
-        (process.returncode, printed, said),
+        ended(*flags),
         ["shots (=3) + queries (=2) need 5", f"< {CUT} months", "has 4"],
     )
     assert_only_whole_records(tmp_path)

@@ -114,6 +114,7 @@ def test_meta_gradients_equal_those_by_hand_in_float64(by_hand, form, remat, map
 
 
 @pytest.mark.parametrize(("form", "remat", "mapping", "norm"), FORMS[-1:])
+@pytest.mark.optimized
 def test_float32_is_within_a_thousandth_of_float64(by_hand, form, remat, mapping, norm):
     assert _worst(_gradient(form, remat, mapping, norm, jnp.float32), by_hand[norm]) < 1e-3
 

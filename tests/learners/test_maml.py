@@ -230,6 +230,7 @@ def test_named_variants_are_maml_by_these_settings(normed, variant, settings):
     assert moved == {first_order_maml: (1, 1), anil: (0, 1), boil: (1, 0)}[variant]
 
 
+@pytest.mark.optimized
 def test_an_inductive_prediction_is_the_same_to_the_bit_in_any_company():
     learner = maml(conv_net(5, blocks=2, filters=8, halvings=2, widths=(32,)), test_steps=2)
     params = learner.init(jax.random.key(0), (32, 32, 1))
@@ -250,6 +251,7 @@ def test_an_inductive_prediction_is_the_same_to_the_bit_in_any_company():
     assert np.any(alone[0] != np.asarray(transductive.predict(adapted, images))[0])
 
 
+@pytest.mark.optimized
 def test_mapped_prediction_equals_the_batched_form():
     network = conv_net(5, blocks=2, filters=8, halvings=2)
     learner = maml(network, test_steps=1)

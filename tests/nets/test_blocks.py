@@ -9,6 +9,8 @@ from jax import lax
 from metabone.nets.blocks import normalised_pool, thin_block
 from metabone.nets.convolution import conv3x3
 
+pytestmark = pytest.mark.optimized
+
 EPSILON = 1e-3
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from metabone.nets.convolution import conv3x3
 
+pytestmark = pytest.mark.optimized
+
 SHAPES = [((2, 5, 6, 3), 1), ((2, 8, 8, 1), 2), ((1, 7, 5, 2), 2), ((2, 7, 8, 2), 3)]
 
 

@@ -3,8 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from metabone.nets.normalisation import normalise_batch
+
+pytestmark = pytest.mark.optimized
 
 
 def _plain(inputs, scale, bias):

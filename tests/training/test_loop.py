@@ -8,6 +8,8 @@ from metabone.training.checkpoints import Checkpoints
 from metabone.training.loop import TrainingDiverged, train
 from metabone.training.writers import MetricsWriter, read_metrics
 
+pytestmark = pytest.mark.optimized
+
 TARGETS = np.array([1.0, -2.0, 0.5, 4.0], np.float32)
 
 

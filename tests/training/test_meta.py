@@ -14,6 +14,8 @@ from metabone.episodes.types import Episode, Examples
 from metabone.training.loop import train
 from metabone.training.meta import meta_state, meta_step, on_all_devices, on_one_device
 
+pytestmark = pytest.mark.optimized
+
 
 class Learner(NamedTuple):
     meta_gradient: object
