@@ -135,7 +135,9 @@ def _of_embedding(variant: Callable[..., MetaLearner]) -> Callable[..., MetaLear
 def _imaml(config: BenchmarkSettings, norm: Norm, steps: int) -> MetaLearner:
     del steps
     network = network_of(config, config.ways)
-    config = dataclasses.replace(config, inner_steps=config.imaml_steps)
+    config = dataclasses.replace(
+        config, inner_rate=config.imaml_rate, inner_steps=config.imaml_steps
+    )
     return imaml(network, strength=config.proximity, **_inner(config, norm, config.imaml_steps))
 
 

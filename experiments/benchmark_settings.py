@@ -90,6 +90,9 @@ class BenchmarkSettings:
     reptile_rate: float = setting(1e-3, "Rate of Reptile's inner Adam (beta1 = 0).")
     reptile_test_steps: int = setting(50, "Reptile's minibatches when tested.")
     proximity: float = setting(2.0, "iMAML's pull towards the initialisation.")
+    imaml_rate: float = setting(
+        0.1, "iMAML's inner rate; one that steps over its minimum has no use for that gradient."
+    )
     imaml_steps: int = setting(
         16, "iMAML's inner steps, in tests too: its gradient is right at their end alone."
     )
@@ -117,7 +120,7 @@ def check(config: BenchmarkSettings) -> None:
     for name, at_least in (least | dict.fromkeys((*names, *more), 1)).items():
         if getattr(config, name) < at_least:
             raise InputError(f"--{name}={getattr(config, name)}: expected at least {at_least}")
-    for name in ("meta_rate", "clip", "reptile_rate"):
+    for name in ("meta_rate", "clip", "imaml_rate", "proximity", "reptile_rate"):
         if not getattr(config, name) > 0:
             raise InputError(f"--{name}={getattr(config, name)}: expected a number above 0")
     check_norm(config.norm)

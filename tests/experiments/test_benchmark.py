@@ -166,6 +166,7 @@ def test_every_preset_can_be(name):
         ({"ways": 1}, "--ways=1"),
         ({"tasks": 1}, "--tasks=1"),
         ({"meta_rate": 0.0}, "--meta_rate=0.0"),
+        ({"imaml_rate": -1.0}, "--imaml_rate=-1.0"),
         ({"sweep": (-1,)}, "--sweep=-1"),
         ({"channels": 2}, "--channels=2"),
         ({"norm": "batch"}, "norm 'batch'"),
