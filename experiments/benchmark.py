@@ -116,7 +116,7 @@ def split_of(config: BenchmarkSettings, names: tuple[str, ...]) -> dict[str, lis
     """Positions of each part's classes: as the file of `--split` says, else by hash."""
     asked = {"validation": config.validation_classes, "test": config.test_classes}
     if not config.split:
-        return split_classes(names, config.ways, config.seed, **asked)
+        return split_classes(names, config.ways, config.split_seed, **asked)
     part_of = read_class_table(Path(config.split))
     parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
     for row, name in enumerate(names):
@@ -134,7 +134,7 @@ def split_of(config: BenchmarkSettings, names: tuple[str, ...]) -> dict[str, lis
     train = parts["train"]
     tenth = max(config.ways, len(train) // 10)
     lacking = {part: count or tenth for part, count in asked.items() if not parts[part]}
-    drawn = split_names([names[row] for row in train], lacking, salt=str(config.seed))
+    drawn = split_names([names[row] for row in train], lacking, salt=str(config.split_seed))
     parts |= {part: [train[place] for place in places] for part, places in drawn.items()}
     parts["train"] = [row for row in train if row not in parts["validation"] + parts["test"]]
     return parts

@@ -28,7 +28,7 @@ PROTOCOLS = ("ours", "paper")
 class BenchmarkSettings:
     """What the figures of a run depend on."""
 
-    seed: int = setting(0, "Of everything that is drawn.")
+    seed: int = setting(0, "Of everything that is drawn but the split.")
     source: str = setting("simulated:bones", "Labelled images: any source.")
     size: int = setting(28, "Height and width of the images, in pixels.")
     channels: int = setting(1, "Of the images: 3 (RGB) or 1 (grey).")
@@ -42,6 +42,9 @@ class BenchmarkSettings:
         "",
         "CSV file of class,part (train, val, test), such as a published split; classes of parts "
         "that it lacks are taken from train, and without a file from all, by hash.",
+    )
+    split_seed: int = setting(
+        0, "Of the split by hash; not --seed, so that runs of other seeds test on the same classes."
     )
     validation_classes: int = setting(0, "Classes to choose checkpoints on; 0 for a tenth.")
     test_classes: int = setting(0, "Classes never trained on; 0 for a tenth.")
@@ -105,6 +108,7 @@ def check(config: BenchmarkSettings) -> None:
     """Raises `InputError` for settings that cannot be, before anything is read or compiled."""
     least = {
         "seed": 0,
+        "split_seed": 0,
         "validation_classes": 0,
         "test_classes": 0,
         "meta_shots": 0,

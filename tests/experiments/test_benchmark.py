@@ -1,5 +1,6 @@
 """The comparison of learners as its user starts it, and its parts."""
 
+import dataclasses
 import json
 import os
 
@@ -135,6 +136,16 @@ def test_published_split_is_followed_and_what_it_lacks_comes_from_its_training_c
     file.write_text(file.read_text() + "k,test\n")
     assert split_of(config, (*NAMES, "k"))["test"] == [10]
     assert split_of(config, (*NAMES, "k"))["train"] == list(range(8))
+
+
+def test_other_seeds_train_and_test_on_the_same_classes_unless_the_split_is_drawn_anew(tmp_path):
+    part = tmp_path / "classes.csv"
+    part.write_text("".join(f"{name},train\n" for name in NAMES))
+    for file in ("", str(part)):
+        config = BenchmarkSettings(split=file, ways=2)
+        split = split_of(config, NAMES)
+        assert split_of(dataclasses.replace(config, seed=1), NAMES) == split
+        assert split_of(dataclasses.replace(config, split_seed=1), NAMES)["test"] != split["test"]
 
 
 @pytest.mark.parametrize(
