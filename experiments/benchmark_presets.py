@@ -79,7 +79,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         inner_rate=0.4,
         inner_steps=3,
         test_steps=5,
-        proximity=0.5,
         validation_tasks=200,
         pretrain_steps=2000,
         mapping="devices",

@@ -92,7 +92,7 @@ class BenchmarkSettings:
     reptile_batch: int = setting(10, "Images of Reptile's minibatches.")
     reptile_rate: float = setting(1e-3, "Rate of Reptile's inner Adam (beta1 = 0).")
     reptile_test_steps: int = setting(50, "Reptile's minibatches when tested.")
-    proximity: float = setting(2.0, "iMAML's pull towards the initialisation.")
+    proximity: float = setting(0.5, "iMAML's pull towards the initialisation.")
     imaml_rate: float = setting(
         0.1, "iMAML's inner rate; one that steps over its minimum has no use for that gradient."
     )
