@@ -7,7 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from experiments.benchmark import ranking_of, split_of, with_rotations
+from experiments.benchmark import ranking_of
+from experiments.benchmark_classes import split_of, with_rotations
 from experiments.benchmark_learners import entry_of
 from experiments.benchmark_presets import PRESETS
 from experiments.benchmark_settings import BenchmarkSettings, check
@@ -184,6 +185,8 @@ def test_every_preset_can_be(name):
         ({"tasks": 1}, "--tasks=1"),
         ({"meta_rate": 0.0}, "--meta_rate=0.0"),
         ({"imaml_rate": -1.0}, "--imaml_rate=-1.0"),
+        ({"proximity": 0.0}, "--proximity=0.0"),
+        ({"split_seed": -1}, "--split_seed=-1"),
         ({"sweep": (-1,)}, "--sweep=-1"),
         ({"channels": 2}, "--channels=2"),
         ({"norm": "batch"}, "norm 'batch'"),
