@@ -38,10 +38,10 @@ from metabone.datasets.source import parse_source
 from metabone.episodes.sampling import sample, scale
 from metabone.episodes.store import ImageStore
 from metabone.evaluation.metrics import paired_difference
-from metabone.evaluation.published import few_shot
 from metabone.evaluation.tasks import measure_tasks, task_accuracies, task_measure, task_rows
 from metabone.learners.base import cross_entropy
 from metabone.learners.transfer import TrainedParams
+from metabone.report.published import few_shot
 from metabone.training.loop import train
 from metabone.training.progress import ProgressLine
 from metabone.training.run import Run

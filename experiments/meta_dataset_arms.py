@@ -31,7 +31,6 @@ from metabone.datasets.fingerprints import image_fingerprints
 from metabone.datasets.images import Images, ImageSet
 from metabone.episodes.sampling import sample
 from metabone.episodes.store import ImageStore
-from metabone.evaluation.published import min_kang_2018_table_2
 from metabone.evaluation.tasks import (
     Candidate,
     Measure,
@@ -43,6 +42,7 @@ from metabone.evaluation.tasks import (
 from metabone.learners.base import MetaLearner, predictor
 from metabone.learners.transfer import scratch
 from metabone.nets.network import Network
+from metabone.report.published import min_kang_2018_table_2
 from metabone.training.json_files import read_json
 from metabone.training.progress import ProgressLine
 from metabone.training.run import Run

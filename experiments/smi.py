@@ -40,11 +40,11 @@ from metabone.evaluation.protocol import (
     read_draws,
     read_films,
 )
-from metabone.evaluation.published import min_kang_2018
 from metabone.learners.base import predictor
 from metabone.radiograph.film_sets import smi_stages
 from metabone.radiograph.films import FilmSet
 from metabone.radiograph.stages import merge_names, merge_stages, parse_merge
+from metabone.report.published import min_kang_2018
 from metabone.training.progress import ProgressLine
 from metabone.training.run import Run
 

@@ -11,7 +11,7 @@ _SERVER = """
 import json, os, runpy, sys
 import experiments.benchmark_learners, experiments.meta_dataset_arms, experiments.smi_arms
 import metabone.datasets.folder, metabone.datasets.rsna, metabone.datasets.streaming
-import metabone.evaluation.report, metabone.training.run
+import metabone.report.write, metabone.training.run
 
 for line in sys.stdin:
     module, flags, printed, said = json.loads(line)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from metabone.evaluation import page, plots, tables
-from metabone.evaluation.result import (
+from metabone.report import page, plots, tables
+from metabone.report.result import (
     Presentation,
     Row,
     data_label,
@@ -17,7 +17,7 @@ from metabone.evaluation.result import (
     select,
     shots_of,
 )
-from metabone.evaluation.run_folder import Run
+from metabone.report.run_folder import Run
 
 
 def warning(run: Run, show: Presentation) -> str:

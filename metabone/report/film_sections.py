@@ -6,8 +6,8 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from metabone.evaluation import page, plots, tables
-from metabone.evaluation.result import (
+from metabone.report import page, plots, tables
+from metabone.report.result import (
     Presentation,
     data_label,
     distinct,
@@ -17,8 +17,8 @@ from metabone.evaluation.result import (
     select,
     shots_of,
 )
-from metabone.evaluation.run_folder import Films, Run
-from metabone.evaluation.sections import chance_of, colour_of, without_common_start
+from metabone.report.run_folder import Films, Run
+from metabone.report.sections import chance_of, colour_of, without_common_start
 
 _MOST_FILMS = 12
 _FILM_SIDE = 384

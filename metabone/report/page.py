@@ -7,7 +7,7 @@ taken as HTML already.
 import base64
 from html import escape
 
-from metabone.evaluation.tables import Table
+from metabone.report.tables import Table
 
 _STYLE = """
 :root { color-scheme: light dark;

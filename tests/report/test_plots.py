@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from metabone.evaluation import plots
+from metabone.report import plots
 
 LINE = plots.Line("meta scratch", 0, 0, [5, 10, 20], [60.0, 65.0, 70.0], [2.0, 1.0, 1.0])
 CURVE = plots.Curve(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from metabone.errors import InputError
-from metabone.evaluation.run_folder import read_curves, read_run
+from metabone.report.run_folder import read_curves, read_run
 
 
 def lines(path, *entries):

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from metabone.evaluation import page, plots, tables
-from metabone.evaluation.result import Presentation, data_label
-from metabone.evaluation.run_folder import Run
+from metabone.report import page, plots, tables
+from metabone.report.result import Presentation, data_label
+from metabone.report.run_folder import Run
 
 _PLOTTED = ("loss", "accuracy", "error", "mae", "kappa", "dice")
 _LONGEST_VALUE = 300

@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 import pytest
 
 from metabone.errors import InputError
-from metabone.evaluation.report import SECTIONS, write_report
-from metabone.evaluation.result import Presentation
+from metabone.report.result import Presentation
+from metabone.report.write import SECTIONS, write_report
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 

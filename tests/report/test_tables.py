@@ -1,7 +1,7 @@
 import pytest
 
-from metabone.evaluation import tables
-from metabone.evaluation.result import Presentation
+from metabone.report import tables
+from metabone.report.result import Presentation
 
 
 def texts(table):

@@ -1,6 +1,6 @@
 import pytest
 
-from metabone.evaluation import published, result
+from metabone.report import published, result
 
 
 def cell(learning, mean, ci95=0.01, model="scratch", shots=5, metric="accuracy", **more):

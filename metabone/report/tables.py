@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from metabone.evaluation.published import Reference
-from metabone.evaluation.result import (
+from metabone.report.published import Reference
+from metabone.report.result import (
     Presentation,
     Result,
     Row,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from metabone.evaluation.published import (
+from metabone.report.published import (
     FEW_SHOT,
     MIN_KANG_2018,
     MIN_KANG_2018_META_DATA,

@@ -4,9 +4,9 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from metabone.evaluation import film_sections, page, run_sections, sections
-from metabone.evaluation.result import Presentation, presentation_of
-from metabone.evaluation.run_folder import Run, read_run
+from metabone.report import film_sections, page, run_sections, sections
+from metabone.report.result import Presentation, presentation_of
+from metabone.report.run_folder import Run, read_run
 
 Section = Callable[[Run, Presentation], str]
 

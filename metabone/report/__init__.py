@@ -1,0 +1,1 @@
+"""What a run found, for people: tables, plots and one self-contained page."""
