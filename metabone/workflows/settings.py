@@ -1,4 +1,4 @@
-"""What trained learners depend on, as typed fields that say what they are; imports nothing heavy."""
+"""What trained learners depend on: typed fields that say what they are. Imports nothing heavy."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -1,0 +1,298 @@
+"""Backbones: trained or read from a file, frozen, and asked once for each image's features."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from metabone.datasets.fingerprints import image_fingerprints
+from metabone.datasets.images import Images, ImageSet
+from metabone.episodes.sampling import scale
+from metabone.episodes.windows import streamed_batch
+from metabone.errors import InputError
+from metabone.learners.base import cross_entropy
+from metabone.nets.feature_store import FeatureStore, weights_sha256
+from metabone.nets.network import Network
+from metabone.nets.networks import vgg16
+from metabone.nets.weights import load_vgg16
+from metabone.stored_arrays import load_arrays, save_arrays
+from metabone.training.checkpoints import load_checkpoint
+from metabone.training.json_files import read_json
+from metabone.training.loop import TrainResult, train
+from metabone.training.run import Run
+from metabone.training.supervised import (
+    SupervisedState,
+    batch_plan,
+    supervised_state,
+    supervised_step,
+)
+from metabone.workflows.networks import backbone_network, cosine_adam
+from metabone.workflows.settings import LearnerSettings
+
+_SCALING = "feature_scale.npz"
+_READ_AT_ONCE = 512
+
+
+class Backbone(NamedTuple):
+    """A trained network without its head, as it is frozen.
+
+    Attributes:
+      network: maps prepared images to features.
+      params: its parameters.
+      norm_stats: its stored statistics.
+      prepare: uint8 to float32.
+      identity: hash of all four.
+    """
+
+    network: Network
+    params: Any
+    norm_stats: Any
+    prepare: Callable[[jax.Array], jax.Array]
+    identity: str
+
+
+class Scaling(NamedTuple):
+    """Standardises features by those of the training classes: a fixed part of the backbone.
+
+    Attributes:
+      centre: `[D]` float32.
+      spread: `[D]` float32, above zero.
+      backbone: hash of the weights that the features are of.
+    """
+
+    centre: np.ndarray
+    spread: np.ndarray
+    backbone: str
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """`[N, D]` float32 to the same, standardised."""
+        return (features - self.centre) / self.spread
+
+
+def flip_half(key: jax.Array, images: jax.Array) -> jax.Array:
+    """Mirrors each of `[n, H, W, C]` images with probability one half."""
+    mirrored = jax.random.bernoulli(key, 0.5, (len(images), 1, 1, 1))
+    return jnp.where(mirrored, images[:, :, ::-1], images)
+
+
+def pretrain(
+    network: Network,
+    images: Images,
+    *,
+    steps: int,
+    optimizer: optax.GradientTransformation,
+    batch: int = 64,
+    flip: bool = False,
+    seed: int = 0,
+    run: Run | None = None,
+) -> TrainResult:
+    """Trains a network to tell the classes of some images apart.
+
+    Args:
+      network: of as many outputs as there are classes.
+      images: labels `0 .. classes - 1`; streamed unless they are in memory.
+      steps: minibatches.
+      optimizer: any of optax's.
+      batch: images of a minibatch.
+      flip: whether every other image is mirrored.
+      seed: of the weights and of the minibatches.
+      run: keeps checkpoints and metrics, by which this continues; None to keep them in memory.
+
+    Returns:
+      What `train` does, its states `SupervisedState`.
+    """
+    with contextlib.ExitStack() as stack:
+        if isinstance(images, ImageSet):
+            data, take = (images.images, images.labels), None
+            shape = images.images.shape[1:]
+        else:
+            shape = images.read([0]).shape[1:]
+            plan = batch_plan(seed, steps, len(images), batch)
+            data, take = stack.enter_context(stream(images, plan)), streamed_batch
+        step = supervised_step(
+            network.apply,
+            optimizer,
+            cross_entropy,
+            scale,
+            batch_size=batch,
+            augment=flip_half if flip else None,
+            take=take,
+        )
+        return train(
+            step,
+            _start(network, optimizer, shape, seed),
+            data,
+            steps=steps,
+            seed=seed,
+            checkpoints=None if run is None else run.checkpoints("pretrain"),
+            metrics=None if run is None else run.metrics,
+            phase="pretrain",
+        )
+
+
+def stream(images: Images, plan: np.ndarray):
+    """Reads images ahead while training goes on; see `metabone.datasets.streaming`."""
+    # Where all is in memory, neither grain nor tfds is needed.
+    from metabone.datasets.streaming import RowStream
+
+    return RowStream(images, plan)
+
+
+def pretrained_backbone(
+    config: LearnerSettings, images: Images, run: Run | None = None
+) -> Backbone:
+    """Trains the backbone of some settings, or finds that done.
+
+    Args:
+      config: of the run.
+      images: of the meta-training classes.
+      run: see `pretrain`.
+
+    Returns:
+      The backbone at the end of training.
+    """
+    network, optimizer = _pretraining(config, len(images.class_names))
+    trained = pretrain(
+        network,
+        images,
+        steps=config.pretrain_steps,
+        optimizer=optimizer,
+        batch=config.pretrain_batch,
+        flip=config.pretrain_flip,
+        seed=config.seed,
+        run=run,
+    )
+    return _frozen(config, trained.best_state)
+
+
+def published_backbone(weights: str) -> Backbone:
+    """VGG16 with the weights of a file; raises `InputError` for one that is not that."""
+    found = load_vgg16(weights)
+    network = vgg16(0, width=found.width, widths=(), batch_norm=found.batch_norm)
+    identity = weights_sha256(found.params, found.norm_stats, "vgg16", found.preprocessing)
+    return Backbone(network, found.params, found.norm_stats, found.prepare, identity)
+
+
+def given_backbone(config: LearnerSettings, trained: Path | None) -> Backbone | None:
+    """The backbone of a file, of a pretrain run, or of the run whose learners are used, if any."""
+    if config.backbone_weights:
+        return published_backbone(config.backbone_weights)
+    folder = Path(config.pretrained) if config.pretrained else trained
+    return None if folder is None else _trained_backbone(config, folder)
+
+
+def _trained_backbone(config: LearnerSettings, folder: Path) -> Backbone:
+    classes = len(read_json(folder / "result.json")["meta_classes"]["train"])
+    network, optimizer = _pretraining(config, classes)
+    shape = (config.size, config.size, config.channels)
+    template = _start(network, optimizer, shape, config.seed)
+    return _frozen(config, load_checkpoint(folder / "checkpoints/pretrain", template).state)
+
+
+def _pretraining(config, classes):
+    decay = config.pretrain_decay
+    optimizer = cosine_adam(config.pretrain_rate, config.pretrain_steps, 0.0, decay)
+    return backbone_network(config, classes, config.pretrain_hidden), optimizer
+
+
+def _start(network, optimizer, shape, seed) -> SupervisedState:
+    params, stats = network.init(jax.random.key(seed), shape)
+    return supervised_state(params, stats, optimizer)
+
+
+def without_head(params: Any) -> Any:
+    """Parameters of a network but for those of its head."""
+    return {name: leaf for name, leaf in params.items() if name != "head"}
+
+
+def _frozen(config, state) -> Backbone:
+    body = without_head(state.params)
+    identity = weights_sha256(body, state.norm_stats, config.backbone, "scale")
+    return Backbone(backbone_network(config, 0, ()), body, state.norm_stats, scale, identity)
+
+
+def embed(backbone: Backbone, root: str | Path, images: Images | np.ndarray) -> np.ndarray:
+    """Features of images, computed once an image and kept on disk.
+
+    Args:
+      backbone: what computes them.
+      root: folder of all features that are kept; each backbone has its own below it.
+      images: `[N, H, W, C]` uint8, or labelled images, of which a few are read at a time.
+
+    Returns:
+      `[N, D]` float32.
+    """
+    array = images.images if isinstance(images, ImageSet) else images
+    if isinstance(array, np.ndarray):
+        fingerprints = image_fingerprints(array)
+        return FeatureStore(root, *backbone)(lambda rows: array[rows], fingerprints)
+    return FeatureStore(root, *backbone)(images.read, seen_fingerprints(images))
+
+
+def seen_fingerprints(images: Images) -> Sequence[str]:
+    """Hashes of images as they are seen, a few of which are read at a time."""
+    if isinstance(images, ImageSet):
+        return image_fingerprints(images.images)
+    starts = range(0, len(images), _READ_AT_ONCE)
+    blocks = (np.arange(start, min(start + _READ_AT_ONCE, len(images))) for start in starts)
+    return [found for rows in blocks for found in image_fingerprints(images.read(rows))]
+
+
+def scaling_of(features: np.ndarray, backbone: str) -> Scaling:
+    """The scaling that gives `[N, D]` features mean 0 and standard deviation about 1."""
+    return Scaling(features.mean(0), features.std(0) + np.float32(1e-3), backbone)
+
+
+def save_scaling(folder: Path, scaling: Scaling) -> None:
+    """Keeps a scaling with its run."""
+    save_arrays(folder / _SCALING, **{k: np.asarray(v) for k, v in scaling._asdict().items()})
+
+
+def load_scaling(folder: Path, backbone: str) -> Scaling:
+    """Reads the scaling of a run.
+
+    Args:
+      folder: of the run.
+      backbone: hash of the weights at hand.
+
+    Raises:
+      InputError: there is none, it is damaged, or it belongs to other weights.
+    """
+    path = folder / _SCALING
+    if not path.exists():
+        raise InputError(f"{path}: no such file; the run is of an older version")
+    found = load_arrays(path, Scaling._fields)
+    if str(found["backbone"]) != backbone:
+        raise InputError(f"{folder}: its learners stand on another backbone than the one given")
+    return Scaling(found["centre"], found["spread"], backbone)
+
+
+def backbone_and_scaling(
+    config: LearnerSettings,
+    images: Images | None,
+    run: Run,
+    features_dir: Path,
+    trained: Path | None,
+) -> tuple[Backbone, Scaling]:
+    """The frozen backbone, and how its features are scaled; those of another run if it is named.
+
+    Args:
+      config: of the run.
+      images: of the meta-training classes; None where `trained` has all.
+      run: keeps both.
+      features_dir: see `embed`.
+      trained: folder of a run whose backbone and scaling are taken.
+    """
+    backbone = given_backbone(config, trained)
+    if backbone is None:
+        backbone = pretrained_backbone(config, images, run)
+    if trained is not None:
+        return backbone, load_scaling(trained, backbone.identity)
+    scaling = scaling_of(embed(backbone, features_dir, images), backbone.identity)
+    save_scaling(run.path, scaling)
+    return backbone, scaling

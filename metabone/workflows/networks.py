@@ -1,0 +1,89 @@
+"""The networks and learners of the maturity benchmark, as its settings ask."""
+
+from pathlib import Path
+
+import optax
+
+from metabone.learners import roles
+from metabone.learners.base import MetaLearner
+from metabone.learners.maml import maml
+from metabone.nets.network import Network
+from metabone.nets.networks import conv_net, fully_connected, smi_net, vgg16
+from metabone.workflows.settings import LearnerSettings
+
+
+def whole_network(config: LearnerSettings, ways: int) -> Network:
+    """Min and Kang's (2018) own network, of the scratch arms."""
+    return smi_net(
+        ways,
+        filters=config.filters,
+        widths=config.hidden,
+        halvings=config.halvings,
+        downsample=config.downsample,
+    )
+
+
+def head_network(config: LearnerSettings, ways: int) -> Network:
+    """What the pre-trained arms learn on top of their backbone."""
+    return fully_connected(ways, config.hidden)
+
+
+def backbone_network(config: LearnerSettings, classes: int, widths: tuple[int, ...]) -> Network:
+    """What the pre-trained arms freeze, under any head: VGG16, or MAML's own four blocks."""
+    if config.backbone == "vgg16":
+        return vgg16(classes, width=config.backbone_width, widths=widths, batch_norm=True)
+    filters = _conv4_filters(config)
+    return conv_net(classes, filters=filters, downsample=config.downsample, widths=widths)
+
+
+def _conv4_filters(config: LearnerSettings) -> int:
+    return max(1, round(64 * config.backbone_width))
+
+
+def maml_of(config: LearnerSettings, network: Network, adapts: str = "all") -> MetaLearner:
+    """The meta-learner of either arm."""
+    return maml(
+        network,
+        inner_rate=config.inner_rate,
+        inner_steps=config.inner_steps,
+        test_steps=config.test_steps,
+        order=config.order,
+        norm=config.norm,
+        roles=roles.head_adapts if adapts == "head" else roles.everything,
+        learn_rates=config.learn_rates,
+        remat=True,
+    )
+
+
+def check_networks(config: LearnerSettings) -> None:
+    """Raises `InputError` for networks or learners that cannot be."""
+    backbone_network(config, 0, ())
+    for network in (whole_network(config, 5), head_network(config, 5)):
+        maml_of(config, network)
+
+
+def describe(config: LearnerSettings) -> str:
+    """What the table's rows are, in two sentences."""
+    parts = {"all": "the whole network", "head": "the head alone"}
+    backbones = {
+        "vgg16": f"VGG16's convolutions, {config.backbone_width:g} times as wide",
+        "conv4": f"four blocks of {_conv4_filters(config)} filters",
+    }
+    origin = "trained on the meta-training classes"
+    if config.backbone_weights:
+        origin = f"weights of {Path(config.backbone_weights).name}"
+    if config.pretrained:
+        origin = f"trained by {config.pretrained}"
+    return (
+        f"Scratch: seven blocks of {config.filters} filters, of which meta-learning adapts "
+        f"{parts[config.adapts]} (order {config.order}). Pretrained: {backbones[config.backbone]}, "
+        f"{origin}, then frozen for base and meta alike."
+    )
+
+
+def cosine_adam(
+    rate: float, steps: int, floor: float, decay: float = 0.0
+) -> optax.GradientTransformation:
+    """Adam whose rate falls along a cosine to `floor` of itself, with decoupled weight decay."""
+    schedule = optax.cosine_decay_schedule(rate, steps, floor)
+    return optax.adamw(schedule, weight_decay=decay) if decay else optax.adam(schedule)
