@@ -1,0 +1,163 @@
+"""Learners that read films by regions that vote: the table of the maturity benchmark."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+from metabone.evaluation.film_rows import confusions_of, rows_of, votes_on
+from metabone.evaluation.protocol import FilmReading, compile_reading, read_draws, read_films
+from metabone.learners.base import MetaLearner
+from metabone.learners.transfer import scratch
+from metabone.nets.network import Network
+from metabone.radiograph.films import FilmSet
+from metabone.report.published import min_kang_2018
+from metabone.training.progress import ProgressLine
+from metabone.training.run import Run
+from metabone.workflows.arms import Arm
+from metabone.workflows.settings import NORMS
+from metabone.workflows.task_table import keep_accuracies, predictions_of
+
+# Draws where every draw runs or even trains whole networks for each of several regions.
+_COSTLY = {("meta", "scratch"): 30, ("base", "scratch"): 5}
+
+
+class Reading(NamedTuple):
+    """How films are read.
+
+    Attributes:
+      shots: support films a class, one column each.
+      queries: query films a class.
+      draws: of films, that a figure is the mean of; 0 for what suits.
+      pooled: one adaptation on all regions together.
+      base_steps: full-batch steps of base learning.
+      base_rate: its rate.
+      base_decay: its weight decay.
+      seed: of the draws.
+    """
+
+    shots: tuple[int, ...]
+    queries: int
+    draws: int
+    pooled: bool
+    base_steps: int
+    base_rate: float
+    base_decay: float
+    seed: int
+
+
+def fill_film_table(arms: Iterator[Arm], run: Run, films: FilmSet, reading: Reading) -> None:
+    """Trains and measures what a run does not hold yet.
+
+    Args:
+      arms: see `workflows.arms.arms`.
+      run: keeps rows, confusion matrices, and a few films with their votes.
+      films: what the arms' stores hold.
+      reading: how they are read.
+    """
+    # One thread compiles what comes next while this one trains, which leaves a core half idle.
+    pool = ThreadPoolExecutor(1)
+    try:
+        for arm in arms:
+            pair = {"meta": arm.learner, "base": _base(arm.network, reading)}
+            ahead = {
+                learning: _compile_ahead(reading, run, arm, learning, learner, pool)
+                for learning, learner in pair.items()
+            }
+            for learning, programs in ahead.items():
+                meta_params = arm.train() if learning == "meta" else ()
+                _measure(reading, run, films, arm, learning, meta_params, programs)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _base(network: Network, reading: Reading) -> MetaLearner:
+    """The network drawn anew and trained on the support films alone."""
+    optimizer = optax.adamw(reading.base_rate, weight_decay=reading.base_decay)
+    return scratch(network, optimizer, steps=reading.base_steps)
+
+
+def _compile_ahead(
+    reading: Reading,
+    run: Run,
+    arm: Arm,
+    learning: str,
+    learner: MetaLearner,
+    pool: ThreadPoolExecutor,
+) -> dict[int, Future]:
+    """By number of shots, the program that the run still lacks; it need not be trained for it."""
+    shape = arm.target.images.shape[2:]
+    meta_params = jax.eval_shape(lambda key: learner.init(key, shape), jax.random.key(0))
+    predictions = predictions_of(arm.network, shape)
+    programs = {}
+    for shots in reading.shots:
+        if run.results.find(learning=learning, model=arm.model, shots=shots) is None:
+            sizes = dict(shots=shots, queries=reading.queries, pooled=reading.pooled)
+            read = read_films(learner, predictions, **sizes)
+            programs[shots] = pool.submit(compile_reading, read, meta_params, arm.target)
+    return programs
+
+
+def _measure(
+    reading: Reading,
+    run: Run,
+    films: FilmSet,
+    arm: Arm,
+    learning: str,
+    meta_params: Any,
+    programs: dict[int, Future],
+) -> None:
+    several = len(films.region_names) > 1
+    draws = reading.draws or (_COSTLY.get((learning, arm.model), 100) if several else 100)
+    for shots, program in programs.items():
+        compiled = program.result()
+        line = ProgressLine(f"{learning} {arm.model}, {shots} shots", 0, draws)
+        found = read_draws(
+            compiled,
+            meta_params,
+            arm.target,
+            seed=reading.seed,
+            draws=draws,
+            done=lambda _, line=line: line.advance(1, {}),
+        )
+        line.close()
+        if (learning, arm.model, shots) == ("meta", "scratch", max(reading.shots)):
+            _keep_examples(run, films, found)
+        labels = {"learning": learning, "model": arm.model, "shots": shots}
+        _write_rows(run, found, len(films.class_names), **labels)
+
+
+def _write_rows(run: Run, reading: FilmReading, classes: int, **labels: Any) -> None:
+    """Writes what a reading says; the rows last, as they say that all is written."""
+    right = (reading.votes == reading.truth[:, None]).mean(-1)
+    keep_accuracies(run, labels, right)
+    found = {_entry_key(entry): entry for entry in run.results.get("confusions", [])}
+    for entry in confusions_of(reading, NORMS, classes, **labels):
+        found[_entry_key(entry)] = entry
+    run.results.set(confusions=list(found.values()))
+    paper = min_kang_2018(labels["learning"], labels["model"], labels["shots"])
+    run.results.append(*rows_of(reading, NORMS, paper=paper, **labels))
+
+
+def _entry_key(entry: dict[str, Any]) -> tuple:
+    return tuple(entry[name] for name in ("learning", "model", "shots", "norm"))
+
+
+def _keep_examples(run: Run, films: FilmSet, reading: FilmReading) -> None:
+    """Keeps a few whole films and their votes for the report."""
+    found = votes_on(reading, films.example_index.tolist())
+    kept = [i for i, film in enumerate(films.example_index.tolist()) if film in found]
+    if not kept:
+        return
+    reads = [found[int(films.example_index[i])] for i in kept]
+    np.savez_compressed(
+        run.path / "examples.npz",
+        films=films.examples[kept],
+        boxes=films.example_boxes[kept],
+        region_votes=np.stack([read["regions"] for read in reads]),
+        votes=np.stack([read["vote"] for read in reads]),
+        truth=films.classes[films.example_index[kept]],
+    )
