@@ -9,7 +9,8 @@ from typing import Any
 from absl import flags
 
 from metabone.errors import InputError
-from metabone.report.tables import all_tables, to_text
+from metabone.report.result_tables import all_tables
+from metabone.report.tables import to_text
 from metabone.report.write import write_report
 from metabone.training.json_files import read_json
 from metabone.training.run import Run, open_run

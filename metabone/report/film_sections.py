@@ -1,12 +1,8 @@
 """Sections about regions of a film: how well each is read, and what they voted."""
 
-import io
 from html import escape
 
-import numpy as np
-from PIL import Image
-
-from metabone.report import page, plots, tables
+from metabone.report import page, pictures, plots, result_tables
 from metabone.report.result import (
     Presentation,
     data_label,
@@ -18,7 +14,8 @@ from metabone.report.result import (
     shots_of,
 )
 from metabone.report.run_folder import Films, Run
-from metabone.report.sections import chance_of, colour_of, without_common_start
+from metabone.report.sections import chance_level, colour_of, short_names
+from metabone.report.words import shots_in_words
 
 _MOST_FILMS = 12
 _FILM_SIDE = 384
@@ -34,17 +31,17 @@ def regions(run: Run, show: Presentation) -> str:
     shots = shots_of(rows)[-1]
     label = data_label(run.result, show.noun)
     return page.section(
-        f"Regions, {shots} shots",
-        page.paragraph(_region_list(run)),
+        f"Regions, {shots_in_words(shots)}",
         _bars(run, show, select(rows, shots=shots), label),
-        page.table(tables.region_table(run.result, norms[0], shots, show), label),
-        page.table(tables.tie_table(run.result, show), label),
+        page.paragraph(_region_list(run)),
+        page.table(result_tables.region_table(run.result, norms[0], shots, show), label),
+        page.table(result_tables.tie_table(run.result, show), label),
         page.paragraph(
             "A tie falls to the class with the larger probability summed over regions, then to "
             "the lower class.",
             "note",
         )
-        if tables.tie_table(run.result, show)
+        if result_tables.tie_table(run.result, show)
         else "",
     )
 
@@ -76,16 +73,26 @@ def films(run: Run, show: Presentation) -> str:
 
 def _region_list(run: Run) -> str:
     names = [str(name) for name in run.result.get("region_names", ())]
-    return "; ".join(f"{i}: {name}" for i, name in enumerate(names, 1)) + "." if names else ""
+    numbered = "; ".join(f"{i}: {name}" for i, name in enumerate(names, 1))
+    return f"Regions: {numbered}." if names else ""
+
+
+def _region_names(run: Run, numbered: list[int]) -> list[str]:
+    """What regions are called, their numbers where the run has no names for them."""
+    names = [str(name) for name in run.result.get("region_names", ())]
+    known = all(1 <= number <= len(names) for number in numbered)
+    return [names[number - 1] if known else f"region {number}" for number in numbered]
 
 
 def _bars(run: Run, show: Presentation, rows: list, label: str) -> str:
     scale = scale_of(rows[0]["metric"])
+    chance = chance_level(run, rows[0])
     numbered = sorted({r["region"] for r in rows} - {"vote"})
     reference = show.reference
     published = reference.regions if reference and len(reference.regions) == len(numbered) else ()
     highest = max(r["mean"] + (r.get("ci95") or 0.0) for r in rows if r.get("mean") is not None)
     top = scale.factor * max(highest, *published, 0.0) * 1.06
+    names = [*_region_names(run, numbered), "vote"]
     charts = []
     for learning, model in distinct(rows, "learning", "model"):
         own = {r["region"]: r for r in select(rows, learning=learning, model=model)}
@@ -93,25 +100,24 @@ def _bars(run: Run, show: Presentation, rows: list, label: str) -> str:
         if len(found) != len(numbered) + 1:
             continue
         means = [r["mean"] * scale.factor for r in found]
-        names = [*map(str, numbered), "vote"]
         figures = ", ".join(f"{n} {m:.1f}" for n, m in zip(names, means, strict=True))
         chart = plots.region_bars(
-            names,
+            [name.replace(", ", ",\n", 1) for name in names],
             means,
             [(r.get("ci95") or 0.0) * scale.factor for r in found],
             [value * scale.factor for value in published],
             scale.heading,
             alt=f"{scale.heading} of regions, {learning} {model}: {figures}.",
             colour=colour_of(learning, rows),
-            chance=chance_of(run, rows[0]["metric"]),
+            chance=chance,
             top=top,
         )
         charts.append(page.figure(chart, f"{learning} {model}", label))
     if not charts:
         return ""
     legend = "Bars: each region alone and, set apart, the vote, with 95 % intervals."
-    if chance_of(run, rows[0]["metric"]) is not None:
-        legend += " Dotted: chance."
+    if chance is not None:
+        legend += f" Dotted: chance, {chance:.{scale.decimals}f} {scale.unit}."
     if published:
         legend += (
             f" Diamonds: {reference.name}, {reference.caveat}; {reference.regions_caveat}, so the "
@@ -122,7 +128,7 @@ def _bars(run: Run, show: Presentation, rows: list, label: str) -> str:
 
 def _card(shown: Films, i: int, run: Run, label: str) -> str:
     names = [str(name) for name in run.result.get("class_names", ())]
-    short = without_common_start(names)
+    short = short_names(names)
 
     def name(which: int, names: list[str] = names) -> str:
         return names[which] if 0 <= which < len(names) else str(which)
@@ -142,7 +148,7 @@ def _card(shown: Films, i: int, run: Run, label: str) -> str:
     alt = f"Film {i + 1}. {caption}. Votes: {', '.join(name(v) for v in votes)}."
     html = (
         f'<svg class="film" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}">'
-        f'<image href="{page.jpeg_uri(_jpeg(film))}" width="{width}" height="{height}"/>'
+        f'<image href="{pictures.jpeg_uri(film, _FILM_SIDE)}" width="{width}" height="{height}"/>'
         f"{boxes}</svg>"
     )
     mark = "\N{CHECK MARK}" if answer == truth else "\N{BALLOT X}"
@@ -165,11 +171,3 @@ def _box(box: list[int], name: str, right: bool, size: tuple[int, int]) -> str:
         f'font-size="{24 * unit:g}" font-weight="600" stroke="#000" stroke-width="{5 * unit:g}" '
         f'paint-order="stroke">{escape(name)}</text>'
     )
-
-
-def _jpeg(film: np.ndarray) -> bytes:
-    image = Image.fromarray(film)
-    image.thumbnail((_FILM_SIDE, _FILM_SIDE), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    image.save(stream, format="JPEG", quality=82)
-    return stream.getvalue()

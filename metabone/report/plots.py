@@ -19,14 +19,13 @@ _VARIABLES = {
     "#010101": "var(--ink)",
     "#020202": "var(--soft)",
     "#030303": "var(--line)",
-    "#040404": "var(--seed)",
     "#050505": "var(--paper)",
     "#100000": "var(--c0)",
     "#200000": "var(--c1)",
     "#300000": "var(--c2)",
     "#400000": "var(--c3)",
 }
-_INK, _SOFT, _LINE, _REFERENCE, _PAPER, *_COLOURS = _VARIABLES
+_INK, _SOFT, _LINE, _PAPER, *_COLOURS = _VARIABLES
 _LINES = ("-", "--", ":", "-.")
 _MARKERS = ("o", "s", "^", "D")
 _SETTINGS = {
@@ -125,7 +124,7 @@ def region_bars(
     means: Sequence[float],
     errors: Sequence[float],
     references: Sequence[float],
-    ylabel: str,
+    xlabel: str,
     alt: str,
     colour: int = 0,
     chance: float | None = None,
@@ -134,28 +133,32 @@ def region_bars(
     """Bars of regions with the vote last and set apart, reference figures as hollow diamonds.
 
     Args:
-      names: [R + 1] under the bars, the vote last.
+      names: [R + 1] beside the bars, the vote last.
       means: [R + 1].
       errors: [R + 1] half widths of the intervals.
       references: [R] published figures, or empty.
-      ylabel: heading of the vertical axis.
+      xlabel: heading of the horizontal axis.
       alt: the chart in words.
       colour: index of the learner's colour; regions have it faint, the vote in full.
-      chance: level of guessing.
-      top: end of the vertical axis, so that charts side by side compare.
+      chance: level of guessing, a dotted line.
+      top: end of the horizontal axis, so that charts side by side compare.
 
     Returns:
       An inline SVG.
     """
-    with _chart(3.7, 2.6, alt) as (axes, out):
-        places = np.arange(len(names)) + np.where(np.arange(len(names)) == len(names) - 1, 0.4, 0.0)
-        bars = axes.bar(places, means, 0.72, color=_COLOURS[colour % len(_COLOURS)], alpha=0.5)
+    # From the top down, the vote last and half a bar apart.
+    places = -np.arange(len(names), dtype=float)
+    places[-1] -= 0.4
+    with _chart(3.7, 0.9 + 0.3 * len(names), alt) as (axes, out):
+        bars = axes.barh(places, means, 0.72, color=_COLOURS[colour % len(_COLOURS)], alpha=0.5)
         bars[-1].set_alpha(1.0)
-        axes.errorbar(places, means, errors, fmt="none", ecolor=_INK, elinewidth=1.1, capsize=2.5)
+        axes.errorbar(
+            means, places, xerr=errors, fmt="none", ecolor=_INK, elinewidth=1.1, capsize=2.5
+        )
         if len(references):
             axes.plot(
-                places[: len(references)],
                 references,
+                places[: len(references)],
                 linestyle="none",
                 marker="D",
                 markersize=5.5,
@@ -163,12 +166,12 @@ def region_bars(
                 markeredgecolor=_INK,
             )
         if chance is not None:
-            _chance(axes, chance, named=False)
-        axes.set_xticks(places, names)
-        axes.tick_params(axis="x", length=0)
-        axes.set_ylabel(ylabel)
-        axes.set_ylim(0, top)
-        axes.grid(axis="y", linewidth=0.6)
+            axes.axvline(chance, color=_SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
+        axes.set_yticks(places, names)
+        axes.tick_params(axis="y", length=0, labelcolor=_INK)
+        axes.set_xlabel(xlabel)
+        axes.set_xlim(0, top)
+        axes.grid(axis="x", linewidth=0.6)
     return out[0]
 
 
@@ -238,10 +241,8 @@ def smooth(values: np.ndarray) -> np.ndarray:
     return (total[high] - total[low]) / (high - low)
 
 
-def _chance(axes: Axes, level: float, named: bool = True) -> None:
+def _chance(axes: Axes, level: float) -> None:
     axes.axhline(level, color=_SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
-    if not named:
-        return
     axes.annotate(
         "chance",
         (1, level),

@@ -171,6 +171,32 @@ def data_label(result: Result, noun: str = "images", role: str = "target") -> st
     return f"{' and '.join(kinds)} {noun}"
 
 
+def chance_of(result: Result, row: Row) -> float | None:
+    """Accuracy of guessing among balanced classes, 1 / ways; None where no number is known.
+
+    Example:
+      >>> chance_of({"ways": 5}, {"metric": "accuracy"})
+      0.2
+      >>> chance_of({"ways": 5}, {"metric": "mae"}) is None
+      True
+    """
+    classes = row.get("ways") or result.get("ways") or len(result.get("class_names", ()))
+    return 1 / classes if row.get("metric") == "accuracy" and classes else None
+
+
+def near_chance(mean: float, chance: float) -> bool:
+    """Whether an accuracy goes less than a tenth of the way from guessing to perfect.
+
+    That share of the way is Cohen's kappa on balanced classes, where a tenth is the middle of what
+    Landis and Koch (1977) call slight agreement.
+
+    Example:
+      >>> near_chance(0.27, 0.2), near_chance(0.29, 0.2)
+      (True, False)
+    """
+    return mean - chance < 0.1 * (1 - chance)
+
+
 class Gain(NamedTuple):
     """How far meta-learning is above base learning in one cell, positive is better.
 

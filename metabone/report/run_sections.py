@@ -1,18 +1,18 @@
 """Sections about the run itself: how it learned, from which data, under which settings."""
 
-import json
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 import numpy as np
 
-from metabone.report import page, plots, tables
-from metabone.report.result import Presentation, data_label
+from metabone.report import page, plots, ranked_tables
+from metabone.report.result import Presentation, Scale, data_label, scale_of
 from metabone.report.run_folder import Run
+from metabone.report.words import duration, said, words
 
 _PLOTTED = ("loss", "accuracy", "error", "mae", "kappa", "dice")
-_LONGEST_VALUE = 300
+_HEADINGS = {"conversions": "Preparation"}
 _NOTHING = (np.zeros(0), np.zeros(0))
 
 
@@ -26,15 +26,22 @@ def learning_curves(run: Run, show: Presentation) -> str:
         names = [n for n in names if any(word in n.lower() for word in _PLOTTED)]
         charts = []
         for name in sorted(names, key=lambda n: "loss" not in n.lower())[:4]:
+            scale = scale_of(name)
             curve = plots.Curve(
-                metrics.get(name, _NOTHING), metrics.get(f"validation/{name}", _NOTHING)
+                *(
+                    (steps, values * scale.factor)
+                    for steps, values in (
+                        metrics.get(name, _NOTHING),
+                        metrics.get(f"validation/{name}", _NOTHING),
+                    )
+                )
             )
-            alt, caption = _describe(phase, name, curve)
+            alt, caption = _describe(phase, scale, curve)
             charts.append(
-                page.figure(plots.learning_curve(curve, _words(name), alt), caption, meta)
+                page.figure(plots.learning_curve(curve, scale.heading, alt), caption, meta)
             )
         if charts:
-            parts += [f"<h3>{escape(_words(phase))}</h3>", page.grid(*charts)]
+            parts += [f"<h3>{escape(words(phase))}</h3>", page.grid(*charts)]
     explanation = parts and (
         "Faint: as logged. Strong: running mean over a fifteenth of the points. Training and "
         "validation are measured on the images of that phase, not on the target."
@@ -49,16 +56,16 @@ def provenance(run: Run, show: Presentation) -> str:
     for data in run.result.get("data", ()):
         role, kind = str(data.get("role", "data")), str(data.get("kind") or "kind unstated")
         extra = {
-            _words(name).capitalize(): _plain(value)
+            _HEADINGS.get(name, words(name).capitalize()): said(value)
             for name, value in data.items()
             if name not in ("role", "kind", "source", "count", "sha256")
         }
         entries = {
-            "Source": _plain(data.get("source", "")),
+            "Source": said(data.get("source", "")),
             "Images": f"{data['count']:,}" if isinstance(data.get("count"), int) else "",
-            "SHA-256": _plain(data.get("sha256", "")),
+            "SHA-256": said(data.get("sha256", "")),
         } | extra
-        parts.append(f"<h3>{escape(_words(role).capitalize())} {page.badge(kind + ' images')}</h3>")
+        parts.append(f"<h3>{escape(words(role).capitalize())} {page.badge(kind + ' images')}</h3>")
         parts.append(page.definitions(entries))
     return page.section("Data", *parts)
 
@@ -66,7 +73,7 @@ def provenance(run: Run, show: Presentation) -> str:
 def search(run: Run, show: Presentation) -> str:
     """How base learning's settings were chosen, if they were searched."""
     del show
-    table = page.table(tables.search_table(run.result), data_label(run.result, role="meta"))
+    table = page.table(ranked_tables.search_table(run.result), data_label(run.result, role="meta"))
     return (
         page.section(
             "What base learning was offered",
@@ -90,27 +97,37 @@ def reference(run: Run, show: Presentation) -> str:
 
 
 def colophon(run: Run, show: Presentation) -> str:
-    """Time, seed, revision, versions, and every setting behind a fold."""
+    """When, where and how it was run; versions and every setting behind a fold."""
     del show
-    config = dict(run.config)
+    config = {
+        name: value
+        for name, value in run.config.items()
+        if name not in ("experiment", "name", "seed", "data")
+    }
     versions = config.pop("versions", {})
     seconds = run.result.get("seconds")
     facts = {
+        "Date": said(config.pop("date", "")),
+        "Command": said(config.pop("command", "")),
+        "Host": said(config.pop("host", "")),
+        "Devices": said(config.pop("devices", "")),
         "Time": duration(seconds) if isinstance(seconds, int | float) else "",
-        "Seed": _plain(run.result.get("seed", "")),
-        "Revision": _plain(config.pop("git_revision", config.pop("revision", ""))),
+        "Seed": said(run.result.get("seed", "")),
+        "Revision": said(config.pop("git_revision", config.pop("revision", ""))),
     }
     timings = run.result.get("timings", {})
     if isinstance(timings, Mapping):
-        facts |= {f"Time, {_words(str(k))}": duration(v) for k, v in timings.items()}
+        facts |= {f"Time, {words(str(k))}": duration(v) for k, v in timings.items()}
     listing = versions if isinstance(versions, Mapping) else {"versions": versions}
-    settings = {name: _plain(value) for name, value in flatten(config).items()}
+    inner = config.pop("config", {})
+    flat = flatten(inner if isinstance(inner, Mapping) else {}) | flatten(config)
+    settings = {name: said(value) or "none" for name, value in flat.items()}
     return page.section(
         "How it was run",
         page.definitions(facts) if any(facts.values()) else "",
         page.details(
             "Versions",
-            page.definitions({k: _plain(v) for k, v in listing.items()}) if listing else "",
+            page.definitions({k: said(v) for k, v in listing.items()}) if listing else "",
         ),
         page.details(f"All {len(settings)} settings", page.definitions(settings))
         if settings
@@ -134,20 +151,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def duration(seconds: float) -> str:
-    """Seconds as a person says them.
-
-    Example:
-      >>> duration(9.26), duration(93), duration(7384)
-      ('9.3 s', '1 min 33 s', '2 h 3 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _describe(phase: str, name: str, curve: plots.Curve) -> tuple[str, str]:
+def _describe(phase: str, scale: Scale, curve: plots.Curve) -> tuple[str, str]:
     ends = []
     for which, (steps, values) in zip(curve._fields, curve, strict=True):
         steps, values = plots.finite(steps, values)
@@ -155,17 +159,7 @@ def _describe(phase: str, name: str, curve: plots.Curve) -> tuple[str, str]:
             tail = (
                 values[-max(1, len(values) // 15) :].mean() if which == "training" else values[-1]
             )
-            ends.append(f"{which} {tail:.3g} at step {steps[-1]:,}")
-    caption = f"{_words(name).capitalize()}: {', '.join(ends) or 'no finite figure'}."
-    return f"{_words(phase)}, {caption}", caption
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ").replace("/", ", ")
-
-
-def _plain(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if len(text) <= _LONGEST_VALUE:
-        return text
-    return f"{text[:_LONGEST_VALUE]} ... ({len(text):,} characters)"
+            figure = f"{tail:.{scale.decimals}f} %" if scale.unit == "%" else f"{tail:.3g}"
+            ends.append(f"{which} {figure} at step {steps[-1]:,}")
+    caption = f"{scale.name}: {', '.join(ends) or 'no finite figure'}."
+    return f"{words(phase)}, {caption}", caption

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from html import escape
 
-from metabone.report import page, plots, tables
+from metabone.report import page, plots, ranked_tables, result_tables, tables
 from metabone.report.result import (
     Presentation,
     Row,
+    chance_of,
     data_label,
     distinct,
-    gains,
-    kinds_of,
     main_rows,
     norms_of,
     scale_of,
@@ -18,68 +17,9 @@ from metabone.report.result import (
     shots_of,
 )
 from metabone.report.run_folder import Run
+from metabone.report.words import shots_in_words
 
-
-def warning(run: Run, show: Presentation) -> str:
-    """Says, before anything else, that a run has not ended."""
-    if run.result.get("complete"):
-        return ""
-    rows = len(run.result.get("rows", ()))
-    text = f"Incomplete: this run has not finished. {rows} rows of its result are written so far."
-    return f'<p class="warning" role="status"><strong>{escape(text)}</strong></p>'
-
-
-def headline(run: Run, show: Presentation) -> str:
-    """What was asked, on which data, and the answer in a sentence."""
-    label = data_label(run.result, show.noun)
-    caution = ""
-    if "simulated" in kinds_of(run.result):
-        caution = (
-            f"The {show.noun} are drawn by a computer. The figures show how the methods compare "
-            "on these drawings; they say nothing about how well patients' bones can be read."
-        )
-    return "\n".join(
-        part
-        for part in (
-            page.paragraph(show.question, "lead"),
-            f'<p class="answer">{page.badge(label)} {page.plain(answer(run, show))}</p>',
-            page.paragraph(str(run.result.get("conclusion") or "")),
-            page.paragraph(caution, "note"),
-        )
-        if part
-    )
-
-
-def answer(run: Run, show: Presentation) -> str:
-    """Whether meta-learning was above base learning, or who ranks first, in a sentence or two."""
-    if run.result.get("ranking"):
-        return _first_place(run.result["ranking"])
-    norms = norms_of(run.result)
-    found = gains(run.result, norms[0]) if norms else []
-    if not found:
-        return "No cell has both meta-learning and base learning to compare yet."
-    above = sum(g.difference > 0 for g in found)
-    clear = sum(g.clear for g in found)
-    each = "cell" if len(found) == 1 else "cells"
-    below = [f"{g.model} at {g.shots}" for g in found if g.difference <= 0]
-    exceptions = f" It is not in: {', '.join(below)} shots." if below else ""
-    return (
-        f"Meta-learning is above base learning in {above} of {len(found)} {each} (same network, "
-        f"same number of {show.noun} a class), in {clear} of them by more than the two "
-        f"95 % intervals together.{exceptions}"
-    )
-
-
-def _first_place(ranking: Sequence[Row]) -> str:
-    best, *others = ranking
-    text = f"{best['learning']} answers best, {100 * best['mean']:.1f} % on {best['n']} tasks."
-    if others:
-        clear = sum(-other["to_best"] > other["ci95"] for other in others)
-        text += (
-            " Behind it on the same tasks by more than the paired 95 % interval: "
-            f"{clear} of {len(others)}."
-        )
-    return text
+_LONGEST_HEADER = 9
 
 
 def results(run: Run, show: Presentation) -> str:
@@ -88,20 +28,20 @@ def results(run: Run, show: Presentation) -> str:
     if not norms:
         return ""
     label, norm = data_label(run.result, show.noun), norms[0]
-    first = tables.first_draws_table(run.result, norm, show)
+    first = result_tables.first_draws_table(run.result, norm, show)
     return page.section(
         "Results",
         page.paragraph(_norm_sentence(norm)),
-        page.table(tables.results_table(run.result, norm, show), label),
+        page.table(result_tables.results_table(run.result, norm, show), label),
         page.details("The first five draws alone", page.table(first, label)),
-        page.table(tables.gains_table(run.result, norm, show), label),
+        page.table(result_tables.gains_table(run.result, norm, show), label),
         _over_shots(run, show, norm),
     )
 
 
 def ranking(run: Run, show: Presentation) -> str:
     """Learners on the same tasks from the best down, if the run ranks them."""
-    table = tables.ranking_table(run.result)
+    table = ranked_tables.ranking_table(run.result)
     if table is None:
         return ""
     return page.section("Ranking", page.table(table, data_label(run.result, show.noun)))
@@ -114,7 +54,7 @@ def other_norms(run: Run, show: Presentation) -> str:
         page.section(
             f"Results, {norm}" if norm else "Results without batch norm",
             page.paragraph(_norm_sentence(norm)),
-            page.table(tables.results_table(run.result, norm, show), label),
+            page.table(result_tables.results_table(run.result, norm, show), label),
         )
         for norm in norms_of(run.result)[1:]
         if main_rows(run.result, norm)
@@ -135,7 +75,7 @@ def confusions(run: Run, show: Presentation) -> str:
     for arm in select(found, shots=largest[0]):
         caption = f"{arm.get('learning', '')} {arm.get('model', '')}".strip()
         if largest[0] is not None:
-            caption += f", {largest[0]} shots"
+            caption += f", {shots_in_words(largest[0])}"
         charts.append(page.figure(_matrix(arm["matrix"], names, caption), caption, label))
     explanation = (
         "A row is the true class, a column the answer. Each cell has its share of the row and, "
@@ -144,18 +84,23 @@ def confusions(run: Run, show: Presentation) -> str:
     return page.section("Confusions", page.paragraph(explanation), page.grid(*charts))
 
 
-def without_common_start(names: list[str]) -> list[str]:
-    """Class names without the word that all of them begin with, for narrow places.
+def short_names(names: list[str]) -> list[str]:
+    """Class names without the words that all of them begin or end with, for narrow places.
 
     Example:
-      >>> without_common_start(["SMI 1-2", "SMI 3-4"])
+      >>> short_names(["SMI 1-2", "SMI 3-4"])
       ['1-2', '3-4']
+      >>> short_names(["bone age < 84 months", "bone age 84 to 114 months"])
+      ['< 84', '84 to 114']
     """
-    first, _, _ = names[0].rpartition(" ") if names else ("", "", "")
-    common = f"{first} "
-    if len(names) < 2 or not first or not all(name.startswith(common) for name in names):
+    split = [name.split(" ") for name in names]
+    if len(names) < 2:
         return names
-    return [name.removeprefix(common) for name in names]
+    while all(len(parts) > 1 for parts in split) and len({parts[0] for parts in split}) == 1:
+        split = [parts[1:] for parts in split]
+    while all(len(parts) > 1 for parts in split) and len({parts[-1] for parts in split}) == 1:
+        split = [parts[:-1] for parts in split]
+    return [" ".join(parts) for parts in split]
 
 
 def colour_of(learning: str, rows: Sequence[Row]) -> int:
@@ -164,10 +109,10 @@ def colour_of(learning: str, rows: Sequence[Row]) -> int:
     return ["meta", "base", *others].index(learning)
 
 
-def chance_of(run: Run, metric: str) -> float | None:
-    """Level of guessing on balanced classes, in the scale of the plots."""
-    classes = run.result.get("ways") or len(run.result.get("class_names", ()))
-    return 100 / classes if metric == "accuracy" and classes else None
+def chance_level(run: Run, row: Row) -> float | None:
+    """Level of guessing in the scale of the plots, where it is known."""
+    chance = chance_of(run.result, row)
+    return None if chance is None else chance * scale_of(row["metric"]).factor
 
 
 def _over_shots(run: Run, show: Presentation, norm: str | None) -> str:
@@ -198,7 +143,7 @@ def _over_shots(run: Run, show: Presentation, norm: str | None) -> str:
         lines,
         scale.heading,
         alt=f"{scale.heading} by shots. {described}.",
-        chance=chance_of(run, rows[0]["metric"]),
+        chance=chance_level(run, rows[0]),
         percent=scale.unit == "%",
     )
     caption = f"{scale.name} over shots, with 95 % intervals; {norm or 'no'} batch norm."
@@ -207,8 +152,13 @@ def _over_shots(run: Run, show: Presentation, norm: str | None) -> str:
 
 def _matrix(matrix: list[list[int]], names: list[str], caption: str) -> str:
     names = names if len(names) == len(matrix) else [str(i + 1) for i in range(len(matrix))]
-    names = without_common_start(names)
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    names = short_names(names)
+    headers = names
+    if max(map(len, names)) > _LONGEST_HEADER:
+        # Numbers keep the headers on one line; the rows say what is what.
+        headers = [str(i) for i in range(1, len(names) + 1)]
+        names = [f"{header} {name}" for header, name in zip(headers, names, strict=True)]
+    head = "".join(f'<th scope="col">{escape(header)}</th>' for header in headers)
     lines = []
     for name, row in zip(names, matrix, strict=True):
         total = sum(row)
@@ -220,9 +170,10 @@ def _matrix(matrix: list[list[int]], names: list[str], caption: str) -> str:
         )
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
     return (
+        '<div class="scroll">'
         f'<table class="matrix" aria-label="Confusion matrix, {escape(caption)}">'
         f'<thead><tr><th scope="col">true</th>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table>"
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 

@@ -4,15 +4,15 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from metabone.report import film_sections, page, run_sections, sections
+from metabone.report import film_sections, headline, page, run_sections, sections
 from metabone.report.result import Presentation, presentation_of
 from metabone.report.run_folder import Run, read_run
 
 Section = Callable[[Run, Presentation], str]
 
 SECTIONS: tuple[Section, ...] = (
-    sections.warning,
-    sections.headline,
+    headline.warning,
+    headline.headline,
     sections.results,
     sections.ranking,
     sections.other_norms,

@@ -141,7 +141,7 @@ def test_incomplete_run_says_so_before_anything_else(run_of, result_of):
 def test_run_that_has_only_begun_still_has_a_page(tmp_path):
     (tmp_path / "config.json").write_text('{"experiment": "smi", "seed": 3}')
     words = read(write_report(tmp_path)).words
-    assert "Incomplete" in words and "No cell has both" in words
+    assert "Incomplete" in words and "There is no figure yet." in words
 
 
 def test_folder_without_a_run_is_refused_and_left_empty(tmp_path):
@@ -192,3 +192,70 @@ def test_another_experiment_brings_its_own_words_and_sections(run_of):
     words = read(write_report(run_of(), presentation=show, sections=(*SECTIONS[:2], own))).words
     assert words.startswith("Bone age Bone age How far off? simulated radiographs")
     assert words.endswith("0 of radiographs")
+
+
+def one_arm(mean, **more):
+    row = {"learning": "base", "model": "pretrained", "norm": None, "metric": "accuracy"}
+    rows = [row | {"shots": shots, "mean": mean + shots / 1000} for shots in (5, 10)]
+    return {"experiment": "pretrain", "complete": True, "rows": rows, "ways": 5} | more
+
+
+def test_headline_says_with_figures_when_all_is_near_chance(run_of, result_of):
+    result = result_of()
+    for row in result["rows"]:
+        row["mean"] = 0.26 if row["learning"] == "meta" else 0.19
+    words = read(write_report(run_of(result, metrics=False, examples=False))).words
+    assert (
+        "simulated films All 12 accuracies are near chance, between 19.0 and 26.0 %, where "
+        "guessing is right in 20.0 %: hardly anything was learned. Meta-learning is above"
+    ) in words
+
+
+def test_headline_puts_accuracies_beside_guessing_where_something_was_learned(page):
+    assert "Accuracies are between 38.0 and 73.0 %; guessing is right in 20.0 %." in page.words
+
+
+def test_what_compares_nothing_is_told_by_its_figures(run_of):
+    words = read(write_report(run_of(one_arm(0.5), metrics=False, examples=False))).words
+    assert "Base pretrained: 50.5 % at 5 shots and 51.0 % at 10 shots. Accuracies are" in words
+    words = read(write_report(run_of(one_arm(0.2, ways=None), name="b", examples=False))).words
+    assert "Base pretrained: 20.5 % at 5 shots" in words and "guessing" not in words
+
+
+def test_contents_lead_to_every_section(page):
+    sections = [attrs["id"] for attrs in page.attributes("section")]
+    assert sections[:3] == ["results", "results-transductive", "regions-20-shots"]
+    assert [a["href"] for a in page.attributes("a")] == [f"#{name}" for name in sections]
+    assert len(set(sections)) == len(sections)
+
+
+def test_bars_are_named_after_the_regions(html):
+    assert html.count(">thumb,<") == 4 and html.count(">middle phalanx<") == 8
+
+
+def test_curves_of_accuracy_are_in_percent(page):
+    assert "Accuracy, %" in page.words and "Accuracy: training 8" in page.words
+    assert "validation 77.0 % at step 400" in page.words  # 0.8 - 0.6 exp(-3)
+
+
+def test_confusion_of_long_names_numbers_its_columns(run_of, result_of):
+    result = result_of()
+    names = ["scaphoid fracture", "lunate", "hamate", "capitate", "triquetrum"]
+    words = read(write_report(run_of(result | {"class_names": names}, examples=False))).words
+    assert "true 1 2 3 4 5 1 scaphoid fracture" in words
+
+
+def test_lists_and_settings_read_as_words(run_of, result_of):
+    result = result_of()
+    result["data"][0]["conversions"] = ["seed 0", "LANCZOS to 32x32"]
+    config = {
+        "date": "2026-11-25T12:00:00Z",
+        "command": "metabone smi",
+        "data": result["data"],
+        "config": {"shots": [5, 10], "pooled": False, "split": None},
+    }
+    words = read(write_report(run_of(result, config, examples=False))).words
+    assert "Preparation seed 0; LANCZOS to 32x32" in words
+    assert "Date 2026-11-25T12:00:00Z Command metabone smi" in words
+    assert words.endswith("All 3 settings shots 5, 10 pooled no split none")
+    assert '["' not in words

@@ -1,0 +1,139 @@
+"""The first lines of a report: what was asked, on which data, and what came out."""
+
+from collections.abc import Sequence
+from html import escape
+
+from metabone.report import page
+from metabone.report.result import (
+    Presentation,
+    Row,
+    chance_of,
+    data_label,
+    distinct,
+    gains,
+    kinds_of,
+    main_rows,
+    near_chance,
+    norms_of,
+    scale_of,
+    select,
+)
+from metabone.report.run_folder import Run
+from metabone.report.words import listed, shots_in_words
+
+_MOST_ARMS = 4
+
+
+def warning(run: Run, show: Presentation) -> str:
+    """Says, before anything else, that a run has not ended."""
+    if run.result.get("complete"):
+        return ""
+    rows = len(run.result.get("rows", ()))
+    text = f"Incomplete: this run has not finished. {rows} rows of its result are written so far."
+    return f'<p class="warning" role="status"><strong>{escape(text)}</strong></p>'
+
+
+def headline(run: Run, show: Presentation) -> str:
+    """What was asked, on which data, and the answer in a sentence."""
+    label = data_label(run.result, show.noun)
+    caution = ""
+    if "simulated" in kinds_of(run.result):
+        caution = (
+            f"The {show.noun} are drawn by a computer. The figures show how the methods compare "
+            "on these drawings; they say nothing about how well patients' bones can be read."
+        )
+    return "\n".join(
+        part
+        for part in (
+            page.paragraph(show.question, "lead"),
+            f'<p class="answer">{page.badge(label)} {page.plain(answer(run, show))}</p>',
+            page.paragraph(str(run.result.get("conclusion") or "")),
+            page.paragraph(caution, "note"),
+        )
+        if part
+    )
+
+
+def answer(run: Run, show: Presentation) -> str:
+    """The comparison that the experiment is about, and where its figures stand beside guessing."""
+    norms = norms_of(run.result)
+    rows = main_rows(run.result, norms[0]) if norms else []
+    rows = [row for row in rows if row.get("mean") is not None]
+    if not rows:
+        return "There is no figure yet."
+    if run.result.get("ranking"):
+        found = _first_place(run.result["ranking"])
+    else:
+        found = _meta_against_base(run, show, norms[0]) or _figures(rows)
+    standing, near = _beside_guessing(run, rows)
+    return f"{standing} {found}" if near else f"{found} {standing}".strip()
+
+
+def _beside_guessing(run: Run, rows: Sequence[Row]) -> tuple[str, bool]:
+    """Where accuracies lie beside chance, and whether all of them are near it."""
+    known = [(row["mean"], chance_of(run.result, row)) for row in rows]
+    known = [(mean, chance) for mean, chance in known if chance is not None]
+    if not known:
+        return "", False
+    guessing = _span([chance for _, chance in known], "to")
+    if all(near_chance(mean, chance) for mean, chance in known):
+        said = (
+            f"All {len(known)} accuracies are near chance, {_span([mean for mean, _ in known])}"
+            if len(known) > 1
+            else f"The accuracy is near chance, {_span([known[0][0]])}"
+        )
+        return f"{said}, where guessing is right in {guessing}: hardly anything was learned.", True
+    return f"Accuracies are {_span([m for m, _ in known])}; guessing is right in {guessing}.", False
+
+
+def _span(values: Sequence[float], joined: str = "and") -> str:
+    scale = scale_of("accuracy")
+    low, high = scale.figure(min(values)), scale.figure(max(values))
+    if low == high:
+        return f"{low} {scale.unit}"
+    return f"{'between ' if joined == 'and' else ''}{low} {joined} {high} {scale.unit}"
+
+
+def _meta_against_base(run: Run, show: Presentation, norm: str | None) -> str:
+    found = gains(run.result, norm)
+    if not found:
+        return ""
+    above = sum(g.difference > 0 for g in found)
+    clear = sum(g.clear for g in found)
+    each = "cell" if len(found) == 1 else "cells"
+    below = [f"{g.model} at {shots_in_words(g.shots)}" for g in found if g.difference <= 0]
+    exceptions = f" It is not in: {', '.join(below)}." if below else ""
+    return (
+        f"Meta-learning is above base learning in {above} of {len(found)} {each} (same network, "
+        f"same number of {show.noun} a class), in {clear} of them by more than the two "
+        f"95 % intervals together.{exceptions}"
+    )
+
+
+def _first_place(ranking: Sequence[Row]) -> str:
+    best, *others = ranking
+    text = f"{best['learning']} answers best, {100 * best['mean']:.1f} % on {best['n']} tasks."
+    if others:
+        clear = sum(-other["to_best"] > other["ci95"] for other in others)
+        text += (
+            " Behind it on the same tasks by more than the paired 95 % interval: "
+            f"{clear} of {len(others)}."
+        )
+    return text
+
+
+def _figures(rows: Sequence[Row]) -> str:
+    """What each arm came to, where nothing is compared; many arms are left to the table."""
+    arms = distinct(rows, "learning", "model")
+    if len(arms) > _MOST_ARMS:
+        return ""
+    scale = scale_of(rows[0]["metric"])
+    told = []
+    for learning, model in arms:
+        own = sorted(select(rows, learning=learning, model=model), key=lambda r: r["shots"])
+        figures = [
+            f"{scale.figure(r['mean'])} {scale.unit}".strip() + f" at {shots_in_words(r['shots'])}"
+            for r in own
+        ]
+        told.append(f"{learning} {model}".capitalize() + f": {listed(figures)}.")
+    return " ".join(told)

@@ -1,0 +1,56 @@
+"""Tables of what was ranked: learners on the same tasks, and settings that were searched."""
+
+from metabone.report.result import Result, chance_of, data_label, scale_of
+from metabone.report.tables import ABSENT, Cell, Table
+
+
+def ranking_table(result: Result) -> Table | None:
+    """Learners from the best down, each with its paired difference to the best."""
+    found = result.get("ranking", ())
+    if not found:
+        return None
+    scale = scale_of("accuracy")
+    chance = chance_of(result, {"metric": "accuracy"})
+    rows = []
+    for place, entry in enumerate(found, 1):
+        behind = ABSENT
+        if "to_best" in entry:
+            behind = f"{scale.signed(entry['to_best'])} ± {scale.figure(entry['ci95'])}"
+        figure = Cell(scale.figure(entry["mean"]))
+        rows.append((Cell(str(place)), Cell(entry["learning"]), figure, Cell(behind)))
+    return Table(
+        title=f"Ranking on the same {found[0]['n']} tasks; {data_label(result, 'images')}",
+        columns=("place", "learning", scale.heading.lower(), "to the best, points"),
+        labels=2,
+        rows=tuple(rows),
+        notes=(
+            *(() if chance is None else (f"Chance: {scale.figure(chance)} {scale.unit}.",)),
+            "Differences are paired by task, with 95 % intervals: one that does not cover 0 is "
+            "clear, for these trainings.",
+        ),
+    )
+
+
+def search_table(result: Result) -> Table | None:
+    """What base learning was offered and what it chose, by model and shots, best first."""
+    found = result.get("search", ())
+    if not found:
+        return None
+    scale = scale_of("accuracy")
+    names = list(found[0]["options"])
+    rows, told = [], set()
+    for entry in found:
+        cell = (entry["model"], entry["shots"])
+        chosen = "chosen" if cell not in told else ""
+        told.add(cell)
+        options = (Cell(f"{entry['options'][name]:.3g}") for name in names)
+        figure = Cell(scale.estimate(entry["mean"], entry["ci95"]))
+        rows.append(
+            (Cell(entry["model"]), Cell(str(entry["shots"])), *options, figure, Cell(chosen))
+        )
+    return Table(
+        title=f"Base learning on {found[0]['n']} tasks of validation classes",
+        columns=("model", "shots", *names, scale.heading.lower(), ""),
+        labels=1,
+        rows=tuple(rows),
+    )

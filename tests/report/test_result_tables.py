@@ -1,0 +1,145 @@
+import pytest
+
+from metabone.report import ranked_tables, result_tables
+from metabone.report.result import Presentation
+
+
+def texts(table):
+    return [[str(cell) for cell in row] for row in table.rows]
+
+
+def test_headline_table_has_our_figure_and_the_published_one_beside(result_of):
+    table = result_tables.results_table(result_of())
+    assert table.columns == ("learning", "model", "5 shots", "10 shots", "20 shots")
+    assert texts(table)[0] == [
+        "base",
+        "pretrained",
+        "46.0 ± 1.2 [42.4]",
+        "51.5 ± 1.0 [45.7]",
+        "57.0 ± 0.8 [50.6]",
+    ]
+    assert [row[:2] for row in texts(table)[1:]] == [
+        ["base", "scratch"],
+        ["meta", "pretrained"],
+        ["meta", "scratch"],
+    ]
+    assert table.notes[0] == "Chance: 20.0 %."
+    assert "another data set, 865 private" in table.notes[1]
+
+
+def test_notes_say_what_the_learners_are_and_how_many_draws_each_had_where_that_differs(result_of):
+    result = result_of()
+    assert not any(note.startswith("Draws") for note in result_tables.results_table(result).notes)
+    result["learners"] = "From scratch: three blocks."
+    for row in result["rows"]:
+        if (row["learning"], row["model"]) == ("base", "scratch"):
+            row["n"] = 6
+    notes = result_tables.results_table(result).notes
+    assert notes[1] == (
+        "Draws: base pretrained 100, base scratch 6, meta pretrained 100, meta scratch 100."
+    )
+    assert notes[2] == "From scratch: three blocks."
+
+
+@pytest.mark.parametrize("kind", ["simulated", "real"])
+def test_title_says_the_kind_of_data_the_draws_and_the_seed(result_of, kind):
+    title = result_tables.results_table(result_of(kind=kind)).title
+    assert title == (
+        f"Accuracy, %, mean ± 95 % interval over 100 draws; {kind} films; "
+        "inductive batch norm; seed 0"
+    )
+
+
+def test_rows_that_are_still_missing_leave_a_dash_and_the_title_says_so(result_of):
+    table = result_tables.results_table(result_of(regions=1, complete=False))
+    assert table.title.endswith("INCOMPLETE")
+    assert texts(table)[-1] == ["base", "scratch", "38.0 ± 1.2 [23.1]", "-", "-"]
+
+
+def test_result_without_rows_has_no_tables():
+    assert result_tables.all_tables({"experiment": "smi", "complete": False, "rows": []}) == []
+
+
+def test_gains_have_their_sign_and_the_intervals_together(result_of):
+    table = result_tables.gains_table(result_of())
+    assert texts(table) == [
+        ["pretrained", "+11.0 (2.4)", "+11.0 (2.0)", "+11.0 (1.6)"],
+        ["scratch", "+24.0 (2.4)", "+24.0 (2.0)", "+24.0 (1.6)"],
+    ]
+
+
+def test_region_table_ends_in_the_published_regions(result_of):
+    table = result_tables.region_table(result_of())
+    assert table.columns[2:] == (*(f"region {i}" for i in range(1, 7)), "vote")
+    assert "20 shots" in table.title
+    assert texts(table)[-1] == [
+        "Min and Kang 2018",
+        "",
+        *[f" [{x}]" for x in ("63.0", "45.9", "50.0", "69.9", "59.9", "50.0")],
+        "-",
+    ]
+    assert "does not state" in table.notes[1]
+
+
+def test_regions_of_another_number_stand_without_the_published_ones(result_of):
+    table = result_tables.region_table(result_of(regions=4))
+    assert len(table.rows) == 4 and table.notes == ("Chance: 20.0 %.",)
+
+
+def test_single_region_has_no_region_table(result_of):
+    assert result_tables.region_table(result_of(regions=1)) is None
+    assert result_tables.tie_table(result_of(regions=1)) is None
+
+
+def test_tie_rate_is_in_percent(result_of):
+    assert texts(result_tables.tie_table(result_of()))[0][2:] == ["9.0", "8.0", "7.0"]
+
+
+def test_first_draws_have_no_interval(result_of):
+    assert texts(result_tables.first_draws_table(result_of()))[0][2] == "47.3 [42.4]"
+
+
+def test_without_a_reference_no_brackets_and_no_note(result_of):
+    plain = Presentation("Elsewhere")
+    table = result_tables.results_table(result_of(), presentation=plain)
+    assert texts(table)[0][2] == "46.0 ± 1.2" and table.notes == ("Chance: 20.0 %.",)
+    assert "simulated images" in table.title
+
+
+def test_errors_in_months_are_no_percentages():
+    row = {"learning": "meta", "model": "scratch", "shots": 5, "norm": "inductive"}
+    rows = [row | {"metric": "mae", "mean": 9.24, "ci95": 0.31, "n": 20, "unit": "draws"}]
+    table = result_tables.results_table({"experiment": "bone_age", "complete": True, "rows": rows})
+    assert texts(table)[0][2] == "9.2 ± 0.3"
+    assert table.title.startswith("Mean absolute error, months")
+
+
+def test_all_tables_start_with_the_inductive_one(result_of):
+    titles = [table.title for table in result_tables.all_tables(result_of())]
+    assert ["inductive" in titles[0], "Meta minus base" in titles[1]] == [True, True]
+    assert "transductive" in titles[2] and "20 shots" in titles[3] and len(titles) == 4
+
+
+def test_a_single_shot_is_not_called_shots(result_of):
+    result = result_of(regions=1)
+    for row in result["rows"]:
+        row["shots"] //= 5
+    assert result_tables.results_table(result).columns[2:] == ("1 shot", "2 shots", "4 shots")
+
+
+def test_chance_is_that_of_each_rows_own_number_of_ways():
+    row = {"learning": "maml", "shots": 1, "norm": None, "metric": "accuracy", "mean": 0.5}
+    rows = [row | {"model": f"{ways} ways", "ways": ways} for ways in (5, 20)]
+    table = result_tables.results_table({"experiment": "benchmark", "rows": rows}, None)
+    assert table.notes == ("Chance: 5.0 % or 20.0 %.",)
+
+
+def test_ranking_has_chance_below_and_paired_differences_in_points():
+    ranking = [
+        {"learning": "anil", "mean": 0.5, "n": 50},
+        {"learning": "boil", "mean": 0.3, "n": 50, "to_best": -0.2, "ci95": 0.03},
+    ]
+    table = ranked_tables.ranking_table({"ranking": ranking, "ways": 5})
+    assert texts(table) == [["1", "anil", "50.0", "-"], ["2", "boil", "30.0", "-20.0 ± 3.0"]]
+    assert table.columns[2:] == ("accuracy, %", "to the best, points")
+    assert table.notes[0] == "Chance: 20.0 %."
