@@ -1,4 +1,4 @@
-"""The one exception that a user's input can cause."""
+"""The exceptions that end in one line for a user."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
     Experiments print the message and exit with status 2; it is raised before anything is compiled
     or written.
     """
+
+
+class TrainingDiverged(RuntimeError):
+    """A metric or the state stopped being finite; the message says where and what may help."""

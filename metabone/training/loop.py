@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metabone.errors import InputError
+from metabone.errors import InputError, TrainingDiverged
 from metabone.training.checkpoints import Checkpoints, Progress
 from metabone.training.feed import Feed
 from metabone.training.fused_steps import FusedSteps, Step, Window, first_not_finite, owned
@@ -23,10 +23,6 @@ from metabone.training.writers import MetricsWriter
 
 # Long enough that what happens between windows costs nothing, short enough to look alive.
 _WINDOW_SECONDS = 2.0
-
-
-class TrainingDiverged(RuntimeError):
-    """A metric or the state stopped being finite; the message says where and what may help."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What every command shares: typed flags, presets, help, launching, runs and sweeps of them."""
