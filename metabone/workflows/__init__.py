@@ -6,18 +6,28 @@ Names are imported when they are first asked for, so that `--help` waits for non
 from metabone.lazy import lazy_names
 
 _MODULES = {
-    "arms": ("Target", "arms"),
-    "backbones": ("embed", "pretrain", "pretrained_backbone", "published_backbone"),
-    "class_parts": ("ClassParts", "in_parts", "open_sources", "split_by_table", "split_images"),
+    "arms": ("Target", "both_models"),
+    "backbones": (
+        *("embed", "features_dir", "pretrain", "pretrained_backbone", "published_backbone"),
+        *("scaled_features", "seen_fingerprints"),
+    ),
+    "class_parts": (
+        *("ClassParts", "in_parts", "learned_here", "open_sources", "split_by_table"),
+        *("split_images", "test_elsewhere"),
+    ),
     "comparison": ("Comparison", "compare"),
     "devices": ("make_devices",),
-    "earlier_runs": ("with_backbone_of", "with_trained_settings"),
+    "earlier_runs": ("classes_seen", "searched_by", "with_backbone_of"),
+    "family": ("entry_of",),
     "family_table": ("FamilyTable", "Protocol"),
+    "film_data": (
+        *("FilmTarget", "as_target", "classes_to_learn", "is_simulated", "learned_elsewhere"),
+    ),
     "film_table": ("Reading", "fill_film_table"),
     "learned_runs": ("arms_of", "load_learner"),
     "meta_training": ("meta_train",),
     "networks": ("check_networks", "describe"),
-    "task_table": ("TaskTable", "fill_task_table"),
+    "task_table": ("TaskTable", "base_options", "fill_head_table", "fill_task_table"),
     "trained": ("Trained",),
 }
 

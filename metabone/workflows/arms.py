@@ -59,7 +59,7 @@ class Arm(NamedTuple):
     target: ImageStore
 
 
-def arms(
+def both_models(
     config: LearnerSettings,
     train: Images | None,
     validation: ImageSet | None,

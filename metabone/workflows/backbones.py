@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from metabone.datasets.data_dir import resolve_data_dir
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.datasets.images import Images, ImageSet
 from metabone.episodes.sampling import scale
@@ -234,6 +235,11 @@ def embed(backbone: Backbone, root: str | Path, images: Images | np.ndarray) -> 
     return FeatureStore(root, *backbone)(images.read, seen_fingerprints(images))
 
 
+def features_dir(data_dir: str | None) -> Path:
+    """Where features are kept, below where prepared records lie; see `resolve_data_dir`."""
+    return resolve_data_dir(data_dir) / "features"
+
+
 def seen_fingerprints(images: Images) -> Sequence[str]:
     """Hashes of images as they are seen, a few of which are read at a time."""
     if isinstance(images, ImageSet):
@@ -296,3 +302,11 @@ def backbone_and_scaling(
     scaling = scaling_of(embed(backbone, features_dir, images), backbone.identity)
     save_scaling(run.path, scaling)
     return backbone, scaling
+
+
+def scaled_features(
+    backbone: Backbone, train: Images, images: Images | np.ndarray, features_dir: Path
+) -> np.ndarray:
+    """Features of images, standardised by those of the training classes, `[N, D]` float32."""
+    scaling = scaling_of(embed(backbone, features_dir, train), backbone.identity)
+    return scaling(embed(backbone, features_dir, images))

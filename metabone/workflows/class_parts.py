@@ -5,17 +5,21 @@ import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from metabone.datasets.combined import CombinedImages, combine, read_class_table
-from metabone.datasets.fingerprints import check_disjoint
+from metabone.datasets.fingerprints import check_disjoint, image_fingerprints
 from metabone.datasets.images import Images, ImageSet
 from metabone.datasets.memory import choose
-from metabone.datasets.source import open_images
+from metabone.datasets.source import open_images, parse_source
 from metabone.episodes.splits import split_names
 from metabone.errors import InputError
+from metabone.training.json_files import read_json
+from metabone.training.run import Run
+from metabone.workflows.backbones import seen_fingerprints
+from metabone.workflows.earlier_runs import check_backbone, check_unseen, data_of, save_seen
 
 PARTS = ("train", "validation", "test")
 
@@ -98,6 +102,8 @@ def open_sources(
       taken: classes that are used elsewhere, and where.
       **simulated: seed, classes and images_per_class of simulated sources.
     """
+    for source in sources:
+        parse_source(source)
     options = dict(size=size, channels=channels, data_dir=data_dir, **simulated)
     parts = [open_images(source, **options) for source in sources]
     same = read_class_table(Path(same_classes)) if same_classes else {}
@@ -130,6 +136,47 @@ def split_images(
     print(f"meta-training: {choice.reason}", file=sys.stderr)
     train = own["train"] if choice.stream else own["train"].whole()
     return ClassParts(train, own["validation"].whole(), own["test"].whole())
+
+
+def test_elsewhere(
+    folder: Path, images: Images, name: str
+) -> tuple[ClassParts, dict[str, list[str]], list[dict[str, Any]]]:
+    """Classes that another run's learners are tested on.
+
+    Args:
+      folder: of that run.
+      images: of the classes; none of them may be among those that the run learned from.
+      name: of their source, for messages.
+
+    Returns:
+      The parts, the names of the classes of each part, and the record of the run's own data.
+
+    Raises:
+      InputError: the run has seen some of the images.
+    """
+    parts = ClassParts(None, None, images.whole())
+    check_unseen(folder, image_fingerprints(parts.test.images), name)
+    learned = read_json(folder / "result.json")["meta_classes"]
+    names = {part: learned[part] for part in PARTS[:2]} | parts.names
+    return parts, names, data_of(folder)
+
+
+def learned_here(run: Run, parts: ClassParts, pretrained: str = "") -> dict[str, list[str]]:
+    """Keeps the hashes of what a run learns from; the names of the classes of each part.
+
+    Args:
+      run: whose folder keeps them.
+      parts: of the classes.
+      pretrained: folder of a pretrain run, which may not have been trained on held-out classes.
+
+    Raises:
+      InputError: it was.
+    """
+    names = parts.names
+    check_backbone(pretrained, (*names["validation"], *names["test"]))
+    seen = (*seen_fingerprints(parts.train), *seen_fingerprints(parts.validation))
+    save_seen(run.path, seen)
+    return names
 
 
 def split_by_table(

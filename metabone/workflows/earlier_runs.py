@@ -198,5 +198,10 @@ def classes_seen(folder: Path) -> dict[str, str]:
     return {name: str(folder) for part in parts for name in split.get(part, [])}
 
 
+def searched_by(folder: Path) -> list[dict[str, Any]]:
+    """What a run's search for base learning's settings found, best first in each cell."""
+    return read_json(folder / "result.json").get("search", [])
+
+
 def _prefixes(fingerprints: Sequence[str]) -> np.ndarray:
     return np.asarray([int(fingerprint[:16], 16) for fingerprint in fingerprints], np.uint64)

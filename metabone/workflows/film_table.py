@@ -53,7 +53,7 @@ def fill_film_table(arms: Iterator[Arm], run: Run, films: FilmSet, reading: Read
     """Trains and measures what a run does not hold yet.
 
     Args:
-      arms: see `workflows.arms.arms`.
+      arms: see `workflows.arms.both_models`.
       run: keeps rows, confusion matrices, and a few films with their votes.
       films: what the arms' stores hold.
       reading: how they are read.

@@ -16,6 +16,7 @@ from metabone.evaluation.tasks import Measure, measure_tasks, search, task_measu
 from metabone.learners.base import MetaLearner, predictor
 from metabone.learners.transfer import scratch
 from metabone.nets.network import Network
+from metabone.nets.networks import fully_connected
 from metabone.report.published import min_kang_2018_table_2
 from metabone.training.progress import ProgressLine
 from metabone.training.run import Run
@@ -97,7 +98,7 @@ def fill_task_table(arms: Iterator[Arm], run: Run, table: TaskTable) -> None:
     """Trains and measures what a run does not hold yet of both learners of each model.
 
     Args:
-      arms: see `workflows.arms.arms`.
+      arms: see `workflows.arms.both_models`.
       run: keeps rows, accuracies of single tasks, and what the search found.
       table: what is measured.
     """
@@ -134,6 +135,46 @@ def fill_task_table(arms: Iterator[Arm], run: Run, table: TaskTable) -> None:
             paper = min_kang_2018_table_2(**labels) if table.published else None
             keep_accuracies(run, labels, accuracies)
             run.results.append(*task_rows(accuracies, NORMS, **labels, paper=paper))
+
+
+def fill_head_table(
+    run: Run,
+    images: ImageSet,
+    features: np.ndarray,
+    widths: Sequence[int],
+    options: Options,
+    *,
+    ways: int,
+    shots: Sequence[int],
+    queries: int,
+    tasks: int,
+    seed: int,
+) -> None:
+    """What features are worth: fully connected layers trained on a few of them, a row a column.
+
+    Args:
+      run: keeps the rows.
+      images: whose features they are.
+      features: `[N, D]` float32.
+      widths: hidden nodes of the layers.
+      options: how they are trained, see `base_options`.
+      ways: classes a task.
+      shots: support images a class, one row each.
+      queries: query images a class.
+      tasks: that a figure is the mean of.
+      seed: of the tasks.
+    """
+    network = fully_connected(ways, widths)
+    store = jax.device_put(store_of(images, TaskSizes(ways, max(shots), queries), features))
+    predictions = predictions_of(network, features.shape[1:])
+    for count in shots:
+        labels = {"learning": "base", "model": "pretrained", "shots": count}
+        if run.results.find(**labels) is None:
+            sizes = TaskSizes(ways, count, queries)
+            measure = measure_of(predictions, sizes, partial(base_learner, network))
+            accuracies = measure_tasks(measure, options, (), store, seed=seed, tasks=tasks)
+            keep_accuracies(run, labels, accuracies[:, :1])
+            run.results.append(*task_rows(accuracies[:, :1], NORMS[:1], **labels))
 
 
 def keep_accuracies(run: Run, labels: Mapping[str, Any], accuracies: np.ndarray) -> None:
