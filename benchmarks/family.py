@@ -19,13 +19,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.benchmark_learners import entry_of
-from experiments.benchmark_settings import LEARNERS, BenchmarkSettings
 from metabone.episodes.sampling import sample
 from metabone.episodes.store import build_store
 from metabone.training.meta import meta_state, meta_step
+from metabone.workflows.family import entry_of
+from metabone.workflows.family_settings import LEARNERS, FamilySettings
 
-CONFIG = BenchmarkSettings(
+CONFIG = FamilySettings(
     shots=5, meta_queries=5, filters=32, meta_batch=4, inner_steps=5, meta_steps=100
 )
 

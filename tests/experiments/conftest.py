@@ -9,9 +9,10 @@ import pytest
 
 _SERVER = """
 import json, os, runpy, sys
-import experiments.benchmark_learners, experiments.meta_dataset_arms, experiments.smi_arms
 import metabone.datasets.folder, metabone.datasets.rsna, metabone.datasets.streaming
 import metabone.report.write, metabone.training.run
+import metabone.workflows.family_table, metabone.workflows.film_data
+import metabone.workflows.film_table, metabone.workflows.learned_runs
 
 for line in sys.stdin:
     module, flags, printed, said = json.loads(line)

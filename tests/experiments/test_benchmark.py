@@ -7,14 +7,13 @@ import os
 import numpy as np
 import pytest
 
-from experiments.benchmark import ranking_of
-from experiments.benchmark_classes import split_of, with_rotations
-from experiments.benchmark_learners import entry_of
-from experiments.benchmark_presets import PRESETS
-from experiments.benchmark_settings import BenchmarkSettings, check
+from experiments.benchmark_settings import PRESETS, BenchmarkSettings, check
 from metabone.datasets.images import ImageSet
 from metabone.errors import InputError
 from metabone.provenance import Provenance
+from metabone.workflows.class_parts import split_by_table, with_rotations
+from metabone.workflows.comparison import ranking_of
+from metabone.workflows.family import entry_of
 
 LEARNERS = ["maml_plus_plus", "reptile", "protonet", "logistic_head"]
 # The least of everything: all that this run can show is that it hangs together.
@@ -125,6 +124,12 @@ def test_rotated_classes_are_classes_of_the_turned_images():
 NAMES = tuple("abcdefghij")
 
 
+def split_of(config, names):
+    asked = dict(validation=config.validation_classes, test=config.test_classes)
+    place = (config.split, config.source, names, config.ways, config.split_seed)
+    return split_by_table(*place, **asked)
+
+
 def test_published_split_is_followed_and_what_it_lacks_comes_from_its_training_classes(tmp_path):
     file = tmp_path / "classes.csv"
     parts = {**dict.fromkeys("abcdefgh", "train"), "i": "val", "j": "val"}
@@ -166,7 +171,7 @@ def test_split_that_does_not_fit_is_refused(tmp_path, text, changes, message):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be(name):
-    config = BenchmarkSettings(**PRESETS[name])
+    config = BenchmarkSettings(**PRESETS[name].values)
     check(config)
     for learner in config.learners:
         entry_of(learner, config)
@@ -187,9 +192,9 @@ def test_every_preset_can_be(name):
         ({"imaml_rate": -1.0}, "--imaml_rate=-1.0"),
         ({"proximity": 0.0}, "--proximity=0.0"),
         ({"split_seed": -1}, "--split_seed=-1"),
-        ({"sweep": (-1,)}, "--sweep=-1"),
+        ({"also_steps": (-1,)}, "--also_steps=-1"),
         ({"channels": 2}, "--channels=2"),
-        ({"norm": "batch"}, "norm 'batch'"),
+        ({"norm": "batch"}, "--norm=batch"),
     ],
 )
 def test_impossible_settings_are_refused(changes, message):

@@ -6,22 +6,24 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import meta_dataset_arms
-from experiments.learned import save_seen
-from experiments.meta_data import with_possible_shots
-from experiments.meta_dataset_arms import Arm
-from experiments.meta_dataset_settings import MetaDatasetSettings
+from experiments.meta_dataset import with_possible_shots
+from experiments.meta_dataset_settings import MetaDatasetSettings, candidates
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.datasets.source import load_films
 from metabone.evaluation.tasks import Candidate
 from metabone.nets.networks import fully_connected
 from metabone.training.results import ResultFile
+from metabone.workflows import task_table
+from metabone.workflows.arms import Arm
+from metabone.workflows.earlier_runs import save_seen, searched_by
+from metabone.workflows.task_table import TaskTable, fill_task_table
 
 NAMES = [f"n{number:08}" for number in range(1, 12)]
 SHARED = NAMES[5]  # of both sources
@@ -235,8 +237,9 @@ def spied(monkeypatch):
         measured.append(options)
         return np.full((5, 2), 0.5)
 
-    monkeypatch.setattr(meta_dataset_arms, "search", search)
-    monkeypatch.setattr(meta_dataset_arms, "measure_tasks", measure_tasks)
+    monkeypatch.setattr(task_table, "search", search)
+    monkeypatch.setattr(task_table, "measure_tasks", measure_tasks)
+    monkeypatch.setattr(TaskTable, "store", lambda *given: None)
     return searched, measured
 
 
@@ -244,9 +247,13 @@ def fill(folder, **changes):
     """Fills the rows of one model; its results are in `folder`."""
     config = MetaDatasetSettings(shots=(5, 20), search_rates=(0.1, 0.3), **changes)
     folder.mkdir(exist_ok=True)
-    run = SimpleNamespace(results=ResultFile(folder / "result.json", "meta_dataset"))
-    arm = Arm("pretrained", fully_connected(5, ()), None, lambda: None, None, None)
-    meta_dataset_arms.fill_arm(config, run, arm)
+    run = SimpleNamespace(results=ResultFile(folder / "result.json", "meta_dataset"), path=folder)
+    target = SimpleNamespace(images=np.zeros((1, 3)))
+    arm = Arm("pretrained", fully_connected(5, ()), None, lambda: None, None, target)
+    searched = searched_by(Path(config.evaluate)) if config.evaluate else None
+    sizes = (config.ways, config.shots, config.queries, config.tasks)
+    table = TaskTable(*sizes, candidates(config), config.search_tasks, searched, False, 0)
+    fill_task_table([arm], run, table)
     return run.results
 
 
@@ -483,8 +490,7 @@ def test_bad_input_is_one_line_and_leaves_no_run(place, tmp_path, spoil):
 )
 def test_columns_that_a_target_cannot_fill_are_left_out_unless_asked_for(asked, evaluate, left):
     config = MetaDatasetSettings(evaluate=evaluate, shots=(5, 10), queries=15)
-    images = SimpleNamespace(labels=np.repeat([0, 1], [20, 40]))
-    found, notes = with_possible_shots(config, images, asked)
+    found, notes = with_possible_shots(config, np.repeat([0, 1], [20, 40]), asked)
     assert found.shots == left
     assert len(notes) == (left == (5,))
     assert all("10 shots left out: with 15 queries" in note for note in notes)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.learned import save_seen
 from metabone.training.checkpoints import Checkpoints, Progress, load_checkpoint
+from metabone.workflows.earlier_runs import save_seen
 
 MONTHS = (60, 70, 80, 90, 140, 150, 160, 170)
 CUT = 130  # four films a class

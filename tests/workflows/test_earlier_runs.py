@@ -3,16 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from experiments.learned import (
-    check_unseen,
-    data_of,
-    load_scaling,
-    save_scaling,
-    save_seen,
-    scaling_of,
-)
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.errors import InputError
+from metabone.workflows.backbones import load_scaling, save_scaling, scaling_of
+from metabone.workflows.earlier_runs import check_unseen, data_of, save_seen
 
 FEATURES = np.array([[1, 10, 5], [3, 30, 5]], np.float32)
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 1), np.uint8)

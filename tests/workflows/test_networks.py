@@ -5,9 +5,9 @@ import dataclasses
 import jax
 import pytest
 
-from experiments.learner_settings import BACKBONES
-from experiments.learning import backbone_of, maml_of
 from experiments.smi_settings import PRESETS, SmiSettings
+from metabone.workflows.networks import backbone_network, maml_of
+from metabone.workflows.settings import BACKBONES
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -17,7 +17,10 @@ def test_a_backbone_is_its_trained_network_without_the_head(backbone):
         jax.eval_shape(
             lambda key, network=network: network.init(key, (64, 64, 1)), jax.random.key(0)
         )
-        for network in (backbone_of(config, 7, config.pretrain_hidden), backbone_of(config, 0, ()))
+        for network in (
+            backbone_network(config, 7, config.pretrain_hidden),
+            backbone_network(config, 0, ()),
+        )
     )
     body = {name: leaf for name, leaf in trained[0].items() if name != "head"}
     assert body == frozen[0] and trained[1] == frozen[1]
@@ -28,8 +31,8 @@ def test_a_backbone_is_its_trained_network_without_the_head(backbone):
 def test_only_the_paper_preset_adapts_the_whole_network():
     key, shape = jax.random.key(0), (64, 64, 1)
     for name, preset in PRESETS.items():
-        config = dataclasses.replace(SmiSettings(), **preset)
-        network = backbone_of(config, 5, (4,))
+        config = dataclasses.replace(SmiSettings(), **preset.values)
+        network = backbone_network(config, 5, (4,))
         params, _ = jax.eval_shape(lambda key, network=network: network.init(key, shape), key)
         learner = maml_of(dataclasses.replace(config, learn_rates=True), network, config.adapts)
         rates = jax.eval_shape(lambda key, of=learner: of.init(key, shape), key).rates
