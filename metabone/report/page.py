@@ -4,8 +4,10 @@ Each function returns HTML and escapes what it is given; only arguments named `h
 taken as HTML already.
 """
 
+import os
 import re
 from html import escape
+from pathlib import Path
 
 from metabone.report.style import STYLE
 from metabone.report.tables import Table
@@ -35,6 +37,13 @@ def document(title: str, *parts: str, style: str = "") -> str:
         f"<title>{escape(title)}</title>\n<style>{STYLE}{style}</style>\n</head>\n"
         f"<body>\n<main>\n<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
     )
+
+
+def write(path: Path, html: str) -> None:
+    """Write a page so that its place never holds half of one."""
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(html, "utf-8")
+    os.replace(unfinished, path)
 
 
 def section(title: str, *parts: str) -> str:

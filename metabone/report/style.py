@@ -71,9 +71,9 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; min-width: 0
 details { margin: .6rem 0; } summary { cursor: pointer; }
 code { font: .85em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 @media (max-width: 34rem) { main { padding: 1.5rem 1rem 3rem; } h1 { font-size: 1.5rem; }
-  body { font-size: 15px; } td, tbody th { font-size: .85rem; }
-  thead th { font-size: .78rem; } th, td { padding: .35rem .22rem; }
-  .many th, .many td { font-size: .8rem; } .answer { font-size: 1.1rem; } }
+  body { font-size: 15px; } td, tbody th { font-size: .78rem; }
+  thead th { font-size: .74rem; } th, td { padding: .35rem .16rem; }
+  .many th, .many td { font-size: .78rem; } .answer { font-size: 1.1rem; } }
 @media print { :root { color-scheme: light; --paper: #fff; --ink: #000; --soft: #444;
     --line: #bbb; --wash: #f4f4f4; --c0: #1d62c9; --c1: #b4530a; --c2: #1a7f53; --c3: #8250c4;
     --badge: #7a4a00; --badge-wash: #fff3d6; --real: #0b5a3c;

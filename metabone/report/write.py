@@ -53,7 +53,5 @@ def write_report(
     presentation = presentation or presentation_of(run.result)
     html = page.document(presentation.title, *(part(run, presentation) for part in sections))
     path = Path(run_dir) / "report.html"
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(html, "utf-8")
-    os.replace(unfinished, path)
+    page.write(path, html)
     return path

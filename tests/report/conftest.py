@@ -1,7 +1,43 @@
 import json
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page, checks that its tags nest, and keeps what the tests ask about."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], []
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text.append(data)
+
+    def attributes(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).replace("\xa0", " ").split())
+
 
 ARMS = [("base", "pretrained"), ("base", "scratch"), ("meta", "pretrained"), ("meta", "scratch")]
 LEVEL = {
@@ -178,3 +214,15 @@ def run_of(tmp_path):
 def complete_run(tmp_path_factory):
     """A complete run on simulated films; to be read, not changed, but for its report."""
     return write_run(tmp_path_factory.mktemp("runs") / "complete")
+
+
+@pytest.fixture(scope="session")
+def parse():
+    """Parse HTML as a `Page`."""
+    return Page
+
+
+@pytest.fixture(scope="session")
+def read():
+    """Parse a file as a `Page`."""
+    return lambda path: Page(path.read_text("utf-8"))
