@@ -15,6 +15,7 @@ test: $(VENV)/.installed-test lint  ## lint, then all tests
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
 
 docs: $(VENV)/.installed-docs  ## docs/_build/html
 	$(BIN)/python -m sphinx -W -q -b html docs docs/_build/html

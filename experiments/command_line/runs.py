@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metabone.errors import InputError
 from metabone.report.tables import all_tables, to_text
@@ -13,17 +13,19 @@ from metabone.training.json_files import read_json
 from metabone.training.run import Run, open_run
 
 from . import interrupt
-from .command import Call
+
+if TYPE_CHECKING:
+    from .command import Call
 
 
-def run_name(call: Call, config: Any) -> str:
+def run_name(call: "Call", config: Any) -> str:
     """The name that `--run` gives, or the preset and a hash of the settings."""
     plain = json.dumps(dataclasses.asdict(config), sort_keys=True)
     return call.run or f"{call.preset}-{hashlib.sha256(plain.encode()).hexdigest()[:6]}"
 
 
 def carry_out(
-    call: Call, config: Any, fill: Callable[[Run], None], data: Sequence[Any] | None
+    call: "Call", config: Any, fill: Callable[[Run], None], data: Sequence[Any] | None
 ) -> None:
     """See `Call.carry_out`."""
     settings = dataclasses.asdict(config)
