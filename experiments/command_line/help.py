@@ -28,7 +28,7 @@ def help_text(command: Command, program: str) -> str:
     usage = [program, *(["[--preset=NAME]"] if command.presets else []), "[--name=value ...]"]
     if command.positional:
         usage.append(f"[{command.positional} ...]")
-    parts = [" ".join(usage), command.text.strip()]
+    parts = [" ".join(usage), *_paragraphs(command.text, width)]
     if command.presets:
         entries = [
             _entry(
@@ -96,6 +96,15 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(str(part) for part in value) or "none"
     return str(value) if value != "" else "none"
+
+
+def _paragraphs(text: str, width: int) -> list[str]:
+    """Those of a docstring, wrapped but for what is indented."""
+    parts = text.strip().split("\n\n")
+    return [
+        part if part.startswith(" ") else textwrap.fill(part, width, break_on_hyphens=False)
+        for part in parts
+    ]
 
 
 def _sentence(text: str) -> str:

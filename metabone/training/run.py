@@ -4,17 +4,22 @@
 `checkpoints/` (one folder a phase) and `result.json`; the report joins them later.
 """
 
+import datetime
 import fcntl
 import functools
 import importlib.metadata
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
+
+import jax
 
 import metabone
 from metabone.errors import InputError
@@ -168,7 +173,7 @@ def open_run(
 def _record(path, experiment, name, config, seed) -> tuple[dict[str, Any], bool]:
     """What `config.json` says, written if the run is new."""
     file = path / "config.json"
-    now = {"versions": versions(), "git_revision": git_revision()}
+    now = circumstances()
     if not file.exists():
         record = {"experiment": experiment, "name": name, "seed": seed, "config": config} | now
         write_json_atomically(file, record)
@@ -181,11 +186,32 @@ def _record(path, experiment, name, config, seed) -> tuple[dict[str, Any], bool]
     if differing:
         raise InputError(f"run {path} was started with other settings: {differing}")
     latest = record.get("continued", [record])[-1]
-    if any(latest.get(key) != value for key, value in now.items()):
+    if any(latest.get(key) != now[key] for key in ("versions", "git_revision", "devices")):
         # Bits may differ from here on, so say so where the run is described.
         record["continued"] = [*record.get("continued", []), now]
         write_json_atomically(file, record)
     return record, True
+
+
+def circumstances() -> dict[str, Any]:
+    """When, by what and on what a run is carried out; none of it makes it another run.
+
+    Returns:
+      Date (UTC), command line, host, devices, versions and git revision, plain JSON values.
+    """
+    first = jax.devices()[0]
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(sys.orig_argv),
+        "host": platform.node(),
+        "devices": {
+            "platform": first.platform,
+            "kind": first.device_kind,
+            "count": jax.device_count(),
+        },
+        "versions": versions(),
+        "git_revision": git_revision(),
+    }
 
 
 def versions() -> dict[str, str]:
@@ -225,8 +251,13 @@ def git_revision() -> str | None:
         return None
 
 
+def is_run_name(name: str) -> bool:
+    """Whether a run may be called so: it names a folder on any file system."""
+    return _NAME.fullmatch(name) is not None
+
+
 def _checked_name(what: str, name: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not is_run_name(name):
         raise InputError(
             f"{what} name {name!r} must be letters, digits and ._+=- only, "
             "beginning with a letter or digit"

@@ -1,8 +1,12 @@
 import dataclasses
+import datetime
 import json
+import platform
+import shlex
 import subprocess
 import sys
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from metabone.errors import InputError
 from metabone.training.checkpoints import Progress
 from metabone.training.json_files import read_json, write_json_atomically
 from metabone.training.results import ResultFile
-from metabone.training.run import git_revision, open_run, versions
+from metabone.training.run import git_revision, is_run_name, open_run, versions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +38,16 @@ def test_a_new_run_writes_down_what_it_is(tmp_path):
     assert record["config"] == {"meta_steps": 300, "shots": [5, 10]}
     assert record["versions"] == versions() and set(versions()) >= {"python", "jax", "optax"}
     assert record["git_revision"] == git_revision()
+    date = datetime.datetime.fromisoformat(record["date"])
+    assert abs(datetime.datetime.now(datetime.UTC) - date) < datetime.timedelta(minutes=1)
+    assert shlex.split(record["command"]) == sys.orig_argv
+    assert record["host"] == platform.node()
+    device = jax.devices()[0]
+    assert record["devices"] == {
+        "platform": device.platform,
+        "kind": device.device_kind,
+        "count": jax.device_count(),
+    }
 
 
 def test_the_same_settings_continue_a_run_and_others_are_refused(tmp_path):
@@ -61,6 +75,22 @@ def test_other_versions_are_added_to_the_record(tmp_path):
         assert [entry["versions"] for entry in found["continued"]] == [versions()]
 
 
+def test_other_devices_are_added_to_the_record_and_another_command_is_not(tmp_path):
+    with open_run(tmp_path, "smi", "first", {}) as run:
+        file = run.path / "config.json"
+    record = read_json(file)
+    record |= {"command": "python -m another", "date": "2020-01-01T00:00:00+00:00", "host": "x"}
+    write_json_atomically(file, record)
+    open_run(tmp_path, "smi", "first", {}).close()
+    assert read_json(file) == record
+    record["devices"]["count"] += 1
+    write_json_atomically(file, record)
+    open_run(tmp_path, "smi", "first", {}).close()
+    (entry,) = read_json(file)["continued"]
+    assert entry["devices"]["count"] == record["devices"]["count"] - 1
+    assert shlex.split(entry["command"]) == sys.orig_argv
+
+
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../x", "a/b", "/etc/x", "a\\b", "a b", "-x", "x\n", "x" * 101]
 )
@@ -68,6 +98,7 @@ def test_a_name_that_is_no_folder_name_is_refused(tmp_path, name):
     with pytest.raises(InputError) as caught:
         open_run(tmp_path / "runs", "smi", name, {})
     one_line(caught, repr(name))
+    assert not is_run_name(name)
     assert not (tmp_path / "runs").exists()
 
 
