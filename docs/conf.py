@@ -1,13 +1,10 @@
 """Sphinx: Markdown pages and the API, built without network."""
 
 import re
-import tomllib
-from pathlib import Path
 
-_ROOT = Path(__file__).parents[1]
+from metabone import __version__ as release
 
 project = "metabone"
-release = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
 extensions = [
     "myst_parser",
