@@ -54,6 +54,22 @@ def read_run(run_dir: str | Path) -> Run:
       InputError: neither config.json nor result.json is there, or a file is not what its name says.
     """
     folder = Path(run_dir)
+    config, result = read_figures(folder)
+    return Run(
+        config=config,
+        result=result,
+        curves=read_curves(folder / "metrics.jsonl"),
+        films=_films(folder / "examples.npz"),
+    )
+
+
+def read_figures(run_dir: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read config.json and result.json alone, as `Run` has them.
+
+    Raises:
+      InputError: neither is there, or one is not what its name says.
+    """
+    folder = Path(run_dir)
     config, result = _json(folder / "config.json"), _json(folder / "result.json")
     if config is None and result is None:
         raise InputError(f"{folder}: no config.json and no result.json, expected a run folder")
@@ -62,12 +78,7 @@ def read_run(run_dir: str | Path) -> Run:
     rows = result.get("rows", [])
     if not isinstance(rows, list) or not all(isinstance(r, dict) and "metric" in r for r in rows):
         raise InputError(f"{folder / 'result.json'}: rows must be a list of objects with a metric")
-    return Run(
-        config=config,
-        result=result,
-        curves=read_curves(folder / "metrics.jsonl"),
-        films=_films(folder / "examples.npz"),
-    )
+    return config, result
 
 
 def read_curves(path: str | Path) -> Curves:
