@@ -59,6 +59,11 @@ def films(run: Run, show: Presentation) -> str:
         if whole
         else "Boxes are the regions that were read; the label on each is the class it voted for."
     )
+    names = [str(name) for name in run.result.get("class_names", ())]
+    numbers = short_names(names)
+    if numbers[:1] == ["1"] and numbers != names:
+        said = (f"{number} {name}" for number, name in zip(numbers, names, strict=True))
+        explanation += f" Classes: {'; '.join(said)}."
     key = (
         '<p class="key note"><span><i class="right"></i>right (solid)</span>'
         '<span><i class="wrong"></i>wrong (dashed)</span></p>'

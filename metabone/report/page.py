@@ -118,8 +118,9 @@ def details(summary: str, html: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Plain text as HTML: escaped, a number kept on one line with its sign or unit."""
-    return escape(text).replace(" %", "&nbsp;%").replace(" ± ", "&nbsp;±&nbsp;")
+    """Plain text as HTML: escaped, a number with its unit and a range on one line."""
+    html = escape(text).replace(" %", "&nbsp;%").replace(" ± ", "&nbsp;±&nbsp;")
+    return re.sub(r"\b\d+-\d+\b", r'<span class="whole">\g<0></span>', html)
 
 
 def _class(css: str) -> str:

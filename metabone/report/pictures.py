@@ -9,6 +9,7 @@ from PIL import Image
 # The colour of what mattered, on grey films: seen by day, by night and in print.
 _HEAT = (255, 122, 0)
 _MOST_OPAQUE = 175
+_HEAT_SIDE = 64
 
 
 def jpeg_uri(image: np.ndarray, side: int, quality: int = 82) -> str:
@@ -33,7 +34,7 @@ def jpeg_uri(image: np.ndarray, side: int, quality: int = 82) -> str:
 
 
 def heat_uri(strength: np.ndarray) -> str:
-    """A map to lay over an image: clear at 0 and below, warm and nearly opaque at 1.
+    """A map to lay over an image: clear at 0 and below, warm and nearly opaque at 1; smooth.
 
     Args:
       strength: [h, w] float, at most 1.
@@ -41,10 +42,12 @@ def heat_uri(strength: np.ndarray) -> str:
     Returns:
       A `data:image/png` address.
     """
-    clear = np.clip(np.nan_to_num(strength), 0.0, 1.0)
-    pixels = np.empty((*clear.shape, 4), np.uint8)
+    opacity = np.rint(_MOST_OPAQUE * np.clip(np.nan_to_num(strength), 0.0, 1.0)).astype(np.uint8)
+    # Smooth already in the file: browsers draw squares where they print.
+    smooth = Image.fromarray(opacity).resize((_HEAT_SIDE, _HEAT_SIDE), Image.Resampling.BILINEAR)
+    pixels = np.empty((_HEAT_SIDE, _HEAT_SIDE, 4), np.uint8)
     pixels[..., :3] = _HEAT
-    pixels[..., 3] = np.rint(_MOST_OPAQUE * clear)
+    pixels[..., 3] = np.asarray(smooth)
     return _uri(Image.fromarray(pixels), "png", optimize=True)
 
 

@@ -53,6 +53,9 @@ td.words, th.words { text-align: left; white-space: normal; min-width: 9rem; }
 th.file { min-width: 9rem; max-width: 18rem; white-space: normal; overflow-wrap: anywhere; }
 @media (max-width: 48rem) { .film-parts { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
   .film-parts .reading { grid-column: 1 / -1; grid-row: 2; } }
+@media print { table { break-inside: auto; } tr { break-inside: avoid; }
+  .film-parts { grid-template-columns: 28% minmax(0, 1fr) 24%; }
+  .film-parts .reading { grid-column: auto; grid-row: auto; } }
 """
 
 
@@ -166,7 +169,7 @@ def _table(films: Sequence[FilmPage], shown: int) -> str:
             f'<tr><th scope="row" class="label file">{name}</th>'
             f'<td class="words">{_answer(film)}</td>'
             f"<td>{_percent(max(film.probabilities))}</td>"
-            f'<td class="words">{_text(_set_in_short(film))}</td>'
+            f'<td class="words">{_text(listed(list(film.conformal), "or") or "none fits")}</td>'
             f'<td class="words mark">{_text(film.warning)}</td></tr>\n'
         )
     return (
@@ -221,10 +224,6 @@ def _bars(film: FilmPage, classes: Sequence[str]) -> str:
         else ""
     )
     return f'<dl class="bars">{"".join(lines)}</dl>{more}'
-
-
-def _set_in_short(film: FilmPage) -> str:
-    return listed(list(film.conformal), "or") if film.conformal else "none fits"
 
 
 def _set_in_words(film: FilmPage, classes: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from metabone.report.result import (
 from metabone.report.run_folder import Run
 from metabone.report.words import shots_in_words
 
-_LONGEST_HEADER = 9
+_LONGEST_NAME = 9
 
 
 def results(run: Run, show: Presentation) -> str:
@@ -85,22 +85,29 @@ def confusions(run: Run, show: Presentation) -> str:
 
 
 def short_names(names: list[str]) -> list[str]:
-    """Class names without the words that all of them begin or end with, for narrow places.
+    """Class names for narrow places: without the words that all share, or numbers if still long.
 
     Example:
       >>> short_names(["SMI 1-2", "SMI 3-4"])
       ['1-2', '3-4']
       >>> short_names(["bone age < 84 months", "bone age 84 to 114 months"])
       ['< 84', '84 to 114']
+      >>> short_names(["scaphoid fracture", "lunate"])
+      ['1', '2']
     """
     split = [name.split(" ") for name in names]
-    if len(names) < 2:
-        return names
-    while all(len(parts) > 1 for parts in split) and len({parts[0] for parts in split}) == 1:
-        split = [parts[1:] for parts in split]
-    while all(len(parts) > 1 for parts in split) and len({parts[-1] for parts in split}) == 1:
-        split = [parts[:-1] for parts in split]
-    return [" ".join(parts) for parts in split]
+    for end in (0, -1):
+        while (
+            len(names) > 1
+            and all(len(parts) > 1 for parts in split)
+            and len({parts[end] for parts in split}) == 1
+        ):
+            for parts in split:
+                del parts[end]
+    short = [" ".join(parts) for parts in split]
+    if max(map(len, short), default=0) > _LONGEST_NAME:
+        return [str(number) for number in range(1, len(names) + 1)]
+    return short
 
 
 def colour_of(learning: str, rows: Sequence[Row]) -> int:
@@ -152,12 +159,12 @@ def _over_shots(run: Run, show: Presentation, norm: str | None) -> str:
 
 def _matrix(matrix: list[list[int]], names: list[str], caption: str) -> str:
     names = names if len(names) == len(matrix) else [str(i + 1) for i in range(len(matrix))]
-    names = short_names(names)
-    headers = names
-    if max(map(len, names)) > _LONGEST_HEADER:
+    headers = short_names(names)
+    if headers[0] == "1" and headers != names:
         # Numbers keep the headers on one line; the rows say what is what.
-        headers = [str(i) for i in range(1, len(names) + 1)]
         names = [f"{header} {name}" for header, name in zip(headers, names, strict=True)]
+    else:
+        names = headers
     head = "".join(f'<th scope="col">{escape(header)}</th>' for header in headers)
     lines = []
     for name, row in zip(names, matrix, strict=True):

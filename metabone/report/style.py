@@ -20,6 +20,7 @@ h2 { font-size: 1.2rem; margin: 3rem 0 .9rem; padding-top: 1rem;
   border-top: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; }
 p { max-width: 44rem; margin: .5rem 0; overflow-wrap: anywhere; }
+.whole { white-space: nowrap; }
 .lead { color: var(--soft); font-size: 1.05rem; }
 .answer { font-size: 1.2rem; line-height: 1.45; margin: 1.2rem 0 .6rem; }
 nav { margin: 1.4rem 0; padding: .6rem 1rem; background: var(--wash); font-size: .92rem; }
@@ -45,6 +46,7 @@ thead th { color: var(--soft); font-size: .88rem; border-bottom-color: var(--sof
 th.label { text-align: left; padding-left: 0; }
 .many { font-size: .88rem; }
 .many th, .many td { padding-left: .4rem; padding-right: .4rem; }
+.many th.label:first-child { padding-left: 0; }
 td .aside { display: block; color: var(--soft); font-size: .82rem; }
 figcaption { margin-top: .35rem; }
 figure { margin: 0; min-width: 0; }
@@ -79,5 +81,5 @@ code { font: .85em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
     --badge: #7a4a00; --badge-wash: #fff3d6; --real: #0b5a3c;
     --real-wash: #dcf5e8; --heat: 29 98 201; }
   main { max-width: none; padding: 0; } figure, table, .film { break-inside: avoid; }
-  h2, h3 { break-after: avoid; } .scroll { overflow: visible; } }
+  h2, h3, h2 + p { break-after: avoid; } .scroll { overflow: visible; } }
 """
