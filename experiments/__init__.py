@@ -4,6 +4,6 @@ import sys
 
 if sys.argv[:1] == ["-m"]:
     # `python -m experiments.NAME` has its package imported first, and all else takes seconds.
-    from .command_line.interrupt import install
+    from metabone.interrupt import install
 
     install()

@@ -4,9 +4,13 @@ import importlib
 import importlib.util
 from typing import NoReturn
 
+from metabone.interrupt import install
+
 
 def main() -> NoReturn:
     """Runs `metabone COMMAND ...`, and ends the process."""
+    # First of all, so that Ctrl-C ends in one line from here on.
+    install()
     # In a checkout that is not installed, experiments lie beside metabone.
     installed = importlib.util.find_spec("metabone.experiments") is not None
     experiments = "metabone.experiments" if installed else "experiments"

@@ -1,16 +1,14 @@
 """Typed settings as the flags of one command line: each field of a frozen dataclass is one."""
 
-import csv
 import dataclasses
-import difflib
-import math
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
 
 from metabone.errors import InputError
+from metabone.workflows.setting_values import did_you_mean, value_of
 from metabone.workflows.settings import setting
 
 from .command import Call, Command
@@ -53,12 +51,12 @@ class Parsed(NamedTuple):
     Attributes:
       call: of the command.
       runs: flags of its runs; the defaults for a command without.
-      common: flags of every command.
+      log_dir: folder for a log; empty for none.
     """
 
     call: Call
     runs: RunFlags
-    common: CommonFlags
+    log_dir: str
 
 
 def parse(command: Command, arguments: Sequence[str]) -> Parsed:
@@ -83,20 +81,23 @@ def parse(command: Command, arguments: Sequence[str]) -> Parsed:
             f"--preset={preset}: expected {', '.join(command.presets)}"
             + did_you_mean(preset, command.presets)
         )
-    given = {name: typed(name, text, hints[name]) for name, text in texts.items()}
-    values = dict(command.presets[preset].values) if command.presets else {}
-    read = []
-    for group in groups:
-        own = [field.name for field in dataclasses.fields(group) if field.name in given]
-        read.append(group(**values | {name: given[name] for name in own}))
-        values = {}
-    names = tuple(f.name for f in dataclasses.fields(command.settings) if f.name in given)
-    call = Call(command, read[0], names, preset)
+    values = {
+        name: value_of(name, text, hints[name]) if isinstance(text, str) else text
+        for name, text in texts.items()
+    }
+
+    def given(group: type) -> dict[str, Any]:
+        names = [field.name for field in dataclasses.fields(group)]
+        return {name: values[name] for name in names if name in values}
+
+    own = given(command.settings)
+    config = command.settings(**dict(command.presets[preset].values if preset else {}) | own)
+    runs, log_dir = RunFlags(), CommonFlags(**given(CommonFlags)).log_dir
     if not command.runs:
-        return Parsed(call, RunFlags(), read[1])
-    runs = read[1]
-    places = dict(runs_dir=runs.runs_dir, run=runs.run, data_dir=runs.data_dir or None)
-    return Parsed(dataclasses.replace(call, **places), runs, read[2])
+        return Parsed(Call(command, config, tuple(own), preset), runs, log_dir)
+    runs = RunFlags(**given(RunFlags))
+    places = runs.runs_dir, runs.run, runs.data_dir or None
+    return Parsed(Call(command, config, tuple(own), preset, *places), runs, log_dir)
 
 
 def groups_of(command: Command) -> list[type]:
@@ -105,7 +106,7 @@ def groups_of(command: Command) -> list[type]:
 
 
 def _read(hints: Mapping[str, Any], arguments: Sequence[str], command: Command) -> dict[str, Any]:
-    """What a command line says of each flag that it names, as text; switches are read."""
+    """What a command line says of each flag that it names: text, a switch, or a positional list."""
     values = flags.FlagValues()
     values.set_gnu_getopt(True)
     names = [*hints, *(["preset"] if command.presets else [])]
@@ -119,72 +120,19 @@ def _read(hints: Mapping[str, Any], arguments: Sequence[str], command: Command) 
             f"unknown flag --{error.flagname}{did_you_mean(error.flagname, names, '--')}; "
             "--help lists them all"
         ) from None
-    except flags.Error as error:
-        raise InputError(f"{error}; --help lists all flags") from None
+    except flags.IllegalFlagValueError as error:
+        # Only a switch's value is looked at here; of the rest the text is taken.
+        said = str(error).removeprefix("flag ").partition(": ")[0]
+        raise InputError(f"{said}: expected true or false") from None
+    except (flags.Error, ValueError) as error:
+        raise InputError(f"{error}; --help lists them all") from None
     found = {name: values[name].value for name in names if values[name].present}
     if rest and command.positional:
-        found[command.positional] = [",".join(rest)]
+        found[command.positional] = tuple(rest)
     elif rest:
         raise InputError(f"unexpected argument {rest[0]!r}; settings are written --name=value")
-    # The last one holds, but each --sweep adds to those before.
-    return {
-        name: ";".join(value)
-        if name == "sweep"
-        else value[-1]
-        if isinstance(value, list)
-        else value
-        for name, value in found.items()
-    }
-
-
-def typed(name: str, given: Any, hint: Any) -> Any:
-    """The value that some text says.
-
-    Args:
-      name: of the flag.
-      given: its text; a switch as it is.
-      hint: bool, int, float, str, or `tuple[T, ...]` of one of the last three.
-
-    Raises:
-      InputError: the text is none of that type.
-    """
-    if not isinstance(given, str):
-        return given
-    kind, many = (typing.get_args(hint)[0], True) if _is_list(hint) else (hint, False)
-    parts = next(csv.reader([given], skipinitialspace=True), []) if many else [given]
-    try:
-        values = tuple(_READ[kind](part) for part in parts)
-    except ValueError:
-        expected = _SAID[kind]
-        if many:
-            expected = f"{expected.split(' ', 1)[1]}s, parted by commas"
-        raise InputError(f"--{name}={given}: expected {expected}") from None
-    return values if many else values[0]
-
-
-def _switch(text: str) -> bool:
-    words = {"true": True, "false": False}
-    if text.lower() not in words:
-        raise ValueError(text)
-    return words[text.lower()]
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
-
-
-_READ = {bool: _switch, int: int, float: _finite, str: str}
-_SAID = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
-
-
-def _is_list(hint: Any) -> bool:
-    return typing.get_origin(hint) is tuple
-
-
-def did_you_mean(given: str, names: Iterable[str], before: str = "") -> str:
-    """A close match as the end of a phrase; empty if nothing is close."""
-    close = difflib.get_close_matches(given, names, n=1)
-    return f" (did you mean {before}{close[0]}?)" if close else ""
+    for name, value in found.items():
+        if isinstance(value, list):
+            # The last one holds, but each --sweep adds to those before.
+            found[name] = ";".join(value) if name == "sweep" else value[-1]
+    return found

@@ -10,6 +10,8 @@ MODULES = {
     "meta-dataset": "meta_dataset",
     "benchmark": "benchmark",
     "pretrain": "pretrain",
+    "runs": "runs_table",
+    "compare": "compare_runs",
 }
 """Command to the module beside this package whose `COMMAND` it is; `demo` is another name."""
 
@@ -20,10 +22,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
       arguments: after the program's name; those of this process by default.
     """
-    # First of all, so that Ctrl-C ends in one line from here on.
-    from . import interrupt
-
-    interrupt.install()
     from .launch import end, launch
 
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
@@ -42,8 +40,8 @@ def _command(module: str):
 
 def _without_command(name: str, rest: Sequence[str]) -> None:
     from metabone.errors import InputError
+    from metabone.workflows.setting_values import did_you_mean
 
-    from .flags import did_you_mean
     from .launch import version
 
     if name in ("-h", "-help", "--help", "help") and rest:

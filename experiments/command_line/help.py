@@ -27,7 +27,7 @@ def help_text(command: Command, program: str) -> str:
     width = min(shutil.get_terminal_size().columns, 100)
     usage = [program, *(["[--preset=NAME]"] if command.presets else []), "[--name=value ...]"]
     if command.positional:
-        usage.append(f"[{command.positional} ...]")
+        usage.append(f"{command.positional.upper()} ...")
     parts = [" ".join(usage), *_paragraphs(command.text, width)]
     if command.presets:
         entries = [

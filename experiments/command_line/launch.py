@@ -5,9 +5,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from metabone import interrupt
 from metabone.errors import InputError, TrainingDiverged
+from metabone.training.log import keep_log, quieten
 
-from . import interrupt, log
 from .command import Command
 from .flags import parse
 from .help import help_text
@@ -48,8 +49,9 @@ def end(body: Callable[[], int | None]) -> NoReturn:
     except TrainingDiverged as error:
         status = _say(error, 1)
     except BrokenPipeError:
-        # Such as `| head`: whoever reads has read enough. As if SIGPIPE had ended us.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not _reader_has_gone():
+            raise
+        # As if SIGPIPE had ended us.
         status = 141
     sys.exit(status)
 
@@ -67,15 +69,25 @@ def _run(command: Command, program: str, arguments: Sequence[str]) -> int:
         print(f"metabone {version()}")
         return 0
     parsed = parse(command, arguments)
-    log.quiet()
-    if parsed.common.log_dir:
-        log.keep(parsed.common.log_dir, command.name)
+    quieten()
+    if parsed.log_dir:
+        interrupt.tell.append(keep_log(parsed.log_dir, command.name))
     if parsed.runs.sweep or parsed.runs.seeds:
         from .sweep import sweep
 
         return sweep(parsed, arguments)
     command.main(parsed.call)
     return 0
+
+
+def _reader_has_gone() -> bool:
+    """Whether nobody reads what is printed, as after `| head`; nothing more is printed then."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def version() -> str:

@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from metabone import interrupt
 from metabone.errors import InputError
-from metabone.report.tables import all_tables, to_text
+from metabone.report.result_tables import all_tables
+from metabone.report.tables import to_text
 from metabone.report.write import write_report
 from metabone.training.json_files import read_json
 from metabone.training.run import Run, open_run
-
-from . import interrupt
 
 if TYPE_CHECKING:
     from .command import Call

@@ -1,33 +1,35 @@
-"""What is said on stderr, and a log of it with the time."""
+"""A log of all that a command says on stderr, with the time. Imports nothing heavy."""
 
 import logging
 import os
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from absl import logging as absl_logging  # noqa: F401  (makes the logger whose level is set here)
 
 from metabone.errors import InputError
 
-from . import interrupt
-
 _LOUD = ("jax", "orbax", "absl", "tensorflow_datasets")
 
 
-def quiet() -> None:
+def quieten() -> None:
     """Shows only errors of the libraries that warn of what no user can change."""
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def keep(folder: str, name: str) -> None:
+def keep_log(folder: str, name: str) -> Callable[[str], None]:
     """Also writes all that is said on stderr into a file, and warnings of libraries.
 
     Args:
       folder: where; made if missing.
       name: of the command; the file is called after it and the time.
+
+    Returns:
+      A function that notes one line more.
 
     Raises:
       InputError: it cannot be written.
@@ -44,7 +46,6 @@ def keep(folder: str, name: str) -> None:
         os.write(file, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n".encode())
 
     note("command: " + shlex.join(sys.argv))
-    interrupt.tell.append(note)
     shown = logging.StreamHandler(sys.stderr)
     shown.setLevel(logging.ERROR)
     for each in _LOUD:
@@ -52,6 +53,7 @@ def keep(folder: str, name: str) -> None:
         logger.setLevel(logging.WARNING)
         logger.handlers, logger.propagate = [_Noted(note), shown], False
     sys.stderr = _Heard(sys.stderr, note)
+    return note
 
 
 class _Noted(logging.Handler):

@@ -1,0 +1,46 @@
+"""A command for each combination of swept values and seeds, each in a process of its own."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from metabone import interrupt
+from metabone.workflows.setting_values import text_of
+from metabone.workflows.sweeps import carry_out_grid, grid
+
+from .flags import Parsed
+from .runs import run_name
+
+
+def sweep(parsed: Parsed, arguments: Sequence[str]) -> int:
+    """Carries out what `--sweep` and `--seeds` ask for.
+
+    Args:
+      parsed: the command line.
+      arguments: the same as text, with which this process's own command line ends.
+
+    Returns:
+      An exit status, see `carry_out_grid`.
+    """
+    call = parsed.call
+    program = [sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - len(arguments)]]
+    given = {name: getattr(call.config, name) for name in call.given}
+    places = dict(runs_dir=call.runs_dir, data_dir=call.data_dir, log_dir=parsed.log_dir)
+    places = {"preset": call.preset} | {name: place for name, place in places.items() if place}
+
+    def start(cell: dict[str, Any], name: str) -> int:
+        # Devices, and how memory of theirs is dealt out, are settled once a process.
+        settings = given | cell | places | {"run": name}
+        flags = [f"--{key}={text_of(value)}" for key, value in settings.items()]
+        # The summary replaces the tables.
+        with subprocess.Popen([*program, *flags], stdout=subprocess.DEVNULL) as child:
+            interrupt.child = child
+            status = child.wait()
+            interrupt.child = None
+        return status if status >= 0 else 128 - status
+
+    cells = grid(call.config, parsed.runs.sweep, parsed.runs.seeds)
+    folder = Path(call.runs_dir).expanduser() / call.command.name
+    return carry_out_grid(cells, call.config, folder, run_name(call, call.config), start)

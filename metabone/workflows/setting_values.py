@@ -1,0 +1,85 @@
+"""A setting's value from the text of a flag or a sweep. Imports nothing heavy."""
+
+import csv
+import difflib
+import math
+import typing
+from collections.abc import Iterable
+from typing import Any
+
+from metabone.errors import InputError
+
+
+def value_of(name: str, text: str, kind: Any) -> Any:
+    """The value that some text says.
+
+    Args:
+      name: of the setting.
+      text: such as `0.1`, or `5,10` for a list.
+      kind: bool, int, float, str, or `tuple[T, ...]` of one of them.
+
+    Returns:
+      A value of that type.
+
+    Raises:
+      InputError: the text is none of that type; a number that is not finite is none.
+
+    >>> value_of("shots", "5, 10", tuple[int, ...]), value_of("rate", "1e-3", float)
+    ((5, 10), 0.001)
+    """
+    many = is_list(kind)
+    part_kind = typing.get_args(kind)[0] if many else kind
+    # As csv, so that a part with a comma can be quoted.
+    parts = next(csv.reader([text], skipinitialspace=True), []) if many else [text]
+    read, one, several = _KINDS[part_kind]
+    try:
+        values = tuple(read(part) for part in parts)
+    except ValueError:
+        expected = f"{several}, parted by commas" if many else one
+        raise InputError(f"--{name}={text}: expected {expected}") from None
+    return values if many else values[0]
+
+
+def text_of(value: Any) -> str:
+    """The text from which `value_of` reads a value.
+
+    >>> text_of((5, 10)), text_of(True)
+    ('5,10', 'True')
+    """
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def is_list(kind: Any) -> bool:
+    """Whether a setting of some type holds several values."""
+    return typing.get_origin(kind) is tuple
+
+
+def did_you_mean(given: str, names: Iterable[str], before: str = "") -> str:
+    """A close match as the end of a phrase; empty if nothing is close.
+
+    >>> did_you_mean("stepps", ["shots", "steps"], "--")
+    ' (did you mean --steps?)'
+    """
+    close = difflib.get_close_matches(given, list(names), n=1)
+    return f" (did you mean {before}{close[0]}?)" if close else ""
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(float(text)):
+        raise ValueError(text)
+    return float(text)
+
+
+# How a part is read, and what one and several are called.
+_KINDS = {
+    bool: (_switch, "true or false", "true or false each"),
+    int: (int, "a whole number", "whole numbers"),
+    float: (_finite, "a number", "numbers"),
+    str: (str, "a word", "words"),
+}
