@@ -202,7 +202,8 @@ def _line(result: Result) -> tuple[str, ...]:
     if rows:
         sign = 1 if scale_of(rows[0]["metric"]).higher_is_better else -1
         row = max(rows, key=lambda r: sign * r["mean"])
-        best = f"{row['learning']} {row['model']}, {shots_in_words(row['shots'])}: {_figure(row)}"
+        arm = " ".join(str(row[name]) for name in ("learning", "model") if row.get(name))
+        best = f"{arm}, {shots_in_words(row['shots'])}: {_figure(row)}"
         level = chance_of(result, row)
         chance = ABSENT if level is None else _percent(level)
     seconds = result.get("seconds")
