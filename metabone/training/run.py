@@ -186,11 +186,19 @@ def _record(path, experiment, name, config, seed) -> tuple[dict[str, Any], bool]
     if differing:
         raise InputError(f"run {path} was started with other settings: {differing}")
     latest = record.get("continued", [record])[-1]
+    if _is_finished(path):
+        return record, True
     if any(latest.get(key) != now[key] for key in ("versions", "git_revision", "devices")):
         # Bits may differ from here on, so say so where the run is described.
         record["continued"] = [*record.get("continued", []), now]
         write_json_atomically(file, record)
     return record, True
+
+
+def _is_finished(path: Path) -> bool:
+    """Whether nothing is left to do, so that whoever opens the run only looks at it."""
+    file = path / "result.json"
+    return file.exists() and read_json(file).get("complete") is True
 
 
 def circumstances() -> dict[str, Any]:
