@@ -123,7 +123,7 @@ def _bars(run: Run, show: Presentation, rows: list, label: str) -> str:
     legend = "Bars: each region alone and, set apart, the vote, with 95 % intervals."
     if chance is not None:
         legend += f" Dotted: chance, {chance:.{scale.decimals}f} {scale.unit}."
-    if published:
+    if published and reference:
         legend += (
             f" Diamonds: {reference.name}, {reference.caveat}; {reference.regions_caveat}, so the "
             "same diamonds stand in every chart."

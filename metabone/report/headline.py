@@ -71,8 +71,9 @@ def answer(run: Run, show: Presentation) -> str:
 
 def _beside_guessing(run: Run, rows: Sequence[Row]) -> tuple[str, bool]:
     """Where accuracies lie beside chance, and whether all of them are near it."""
-    known = [(row["mean"], chance_of(run.result, row)) for row in rows]
-    known = [(mean, chance) for mean, chance in known if chance is not None]
+    known = [
+        (row["mean"], chance) for row in rows if (chance := chance_of(run.result, row)) is not None
+    ]
     if not known:
         return "", False
     guessing = _span([chance for _, chance in known], "to")

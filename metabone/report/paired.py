@@ -1,5 +1,6 @@
 """Whether two runs measured the same tasks, and how far apart they are on them."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +37,7 @@ class Measured(NamedTuple):
         return settings.get(name) if isinstance(settings, Mapping) else None
 
 
-def measured(folder: str | Path) -> Measured:
+def measured(folder: str | os.PathLike[str]) -> Measured:
     """Reads a run's figures.
 
     Raises:
@@ -92,15 +93,15 @@ def paired_difference(first: Measured, second: Measured, one: Row, other: Row) -
     """
     if one.get("queries") != other.get("queries"):
         return f"other numbers of queries, {one.get('queries')} and {other.get('queries')}"
-    figures = [_kept(first, one), _kept(second, other)]
+    ours, theirs = _kept(first, one), _kept(second, other)
     unit = str(one.get("unit", "tasks"))
-    without = [name for name, kept in zip("AB", figures, strict=True) if kept is None]
-    if without:
-        verb = "keeps" if len(without) == 1 else "keep"
-        return f"{' and '.join(without)} {verb} no figures of single {unit}"
-    if len(figures[0]) != len(figures[1]):
-        return f"{len(figures[0])} and {len(figures[1])} {unit}"
-    apart = figures[1] - figures[0]
+    if ours is None or theirs is None:
+        both = ours is None and theirs is None
+        who = "A and B keep" if both else "A keeps" if ours is None else "B keeps"
+        return f"{who} no figures of single {unit}"
+    if len(ours) != len(theirs):
+        return f"{len(ours)} and {len(theirs)} {unit}"
+    apart = theirs - ours
     spread = float(apart.std(ddof=1)) / np.sqrt(len(apart))
     return Difference(float(apart.mean()), float(stdtrit(len(apart) - 1, 0.975)) * float(spread))
 

@@ -132,7 +132,7 @@ def main_rows(result: Result, norm: str | None) -> list[Row]:
     return select(whole, metric=whole[0].get("metric")) if whole else []
 
 
-def region_rows(result: Result, norm: str) -> list[Row]:
+def region_rows(result: Result, norm: str | None) -> list[Row]:
     """Rows of single regions and their vote; none where there is but one region."""
     rows = [r for r in result.get("rows", ()) if r.get("norm") == norm and r.get("region")]
     numbered = {r["region"] for r in rows} - {"vote"}

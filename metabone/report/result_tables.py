@@ -126,7 +126,7 @@ def gains_table(
 
 def region_table(
     result: Result,
-    norm: str = "inductive",
+    norm: str | None = "inductive",
     shots: int | None = None,
     presentation: Presentation | None = None,
 ) -> Table | None:

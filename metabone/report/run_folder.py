@@ -1,6 +1,7 @@
 """Read back what a run has written."""
 
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,7 +48,7 @@ class Run(NamedTuple):
     films: Films | None
 
 
-def read_run(run_dir: str | Path) -> Run:
+def read_run(run_dir: str | os.PathLike[str]) -> Run:
     """Read config.json, result.json, metrics.jsonl and examples.npz of a run.
 
     Raises:
@@ -63,7 +64,7 @@ def read_run(run_dir: str | Path) -> Run:
     )
 
 
-def read_figures(run_dir: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_figures(run_dir: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read config.json and result.json alone, as `Run` has them.
 
     Raises:
@@ -81,7 +82,7 @@ def read_figures(run_dir: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return config, result
 
 
-def read_curves(path: str | Path) -> Curves:
+def read_curves(path: str | os.PathLike[str]) -> Curves:
     """Read metrics.jsonl, one object a line with phase, step and figures.
 
     A killed run leaves a torn last line, and one that continues writes some steps again: torn

@@ -1,7 +1,8 @@
 """Tables over several runs: what there is, two side by side, and a grid of settings."""
 
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from metabone.report.words import duration, listed, shots_in_words
 _LABELS = ("learning", "model", "shots", "norm", "region", "metric")
 
 
-def run_lines(runs_dir: str | Path) -> Table:
+def run_lines(runs_dir: str | os.PathLike[str]) -> Table:
     """One line a run: what it is, when, on which data, and its best figure beside chance.
 
     Args:
@@ -75,7 +76,7 @@ def run_lines(runs_dir: str | Path) -> Table:
     )
 
 
-def compare_runs(first: str | Path, second: str | Path) -> Table:
+def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> Table:
     """Two runs cell by cell, and how far B is above A on the same tasks where they agree.
 
     Args:
@@ -113,9 +114,7 @@ def compare_runs(first: str | Path, second: str | Path) -> Table:
             "Paired differences have 95 % intervals: one that does not cover 0 is clear, for these "
             "trainings."
         )
-    chances = {chance_of(run.result, row) for run in runs for row in run.rows} - {None}
-    if chances:
-        notes.append(f"Chance: {' or '.join(_percent(level) for level in sorted(chances))}.")
+    notes += _chance_note(chance_of(run.result, row) for run in runs for row in run.rows)
     notes += [
         f"{name} is not complete."
         for name, run in zip("AB", runs, strict=True)
@@ -152,9 +151,9 @@ def sweep_table(runs: Mapping[str, Result]) -> Table:
         cells = (_spread(own, arm) for arm in arms)
         lines.append((Cell(name), Cell(str(len(own))), *cells))
     notes = ["In brackets the standard deviation between seeds, where there are several."]
-    chances = {chance_of(result, row) for result in runs.values() for row in _most_shots(result)}
-    if chances - {None}:
-        notes.append(f"Chance: {' or '.join(map(_percent, sorted(chances - {None})))}.")
+    notes += _chance_note(
+        chance_of(result, row) for result in runs.values() for row in _most_shots(result)
+    )
     unfinished = [name for name, result in runs.items() if not result.get("complete")]
     if unfinished:
         notes.append(f"Not complete: {'; '.join(unfinished)}.")
@@ -251,6 +250,11 @@ def _figure(row: Row | None) -> str:
         return ABSENT
     scale = scale_of(row["metric"])
     return f"{scale.estimate(row['mean'], row.get('ci95'))} {scale.unit}".rstrip()
+
+
+def _chance_note(levels: Iterable[float | None]) -> list[str]:
+    known = sorted({level for level in levels if level is not None})
+    return [f"Chance: {' or '.join(map(_percent, known))}."] if known else []
 
 
 def _percent(share: float) -> str:

@@ -68,14 +68,14 @@ def confusions(run: Run, show: Presentation) -> str:
     found = [c for c in found if norm is None or c.get("norm") == norm]
     if not found:
         return ""
-    largest = shots_of(found)[-1:] or [None]
+    largest = max(shots_of(found), default=None)
     label = data_label(run.result, show.noun)
     names = [str(name) for name in run.result.get("class_names", ())]
     charts = []
-    for arm in select(found, shots=largest[0]):
+    for arm in select(found, shots=largest):
         caption = f"{arm.get('learning', '')} {arm.get('model', '')}".strip()
-        if largest[0] is not None:
-            caption += f", {shots_in_words(largest[0])}"
+        if largest is not None:
+            caption += f", {shots_in_words(largest)}"
         charts.append(page.figure(_matrix(arm["matrix"], names, caption), caption, label))
     explanation = (
         "A row is the true class, a column the answer. Each cell has its share of the row and, "
