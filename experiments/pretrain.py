@@ -43,6 +43,7 @@ def fill(config: PretrainSettings, run: Any, images: Any, data_dir: str | None) 
     run.record_data([{"role": "meta", **dataclasses.asdict(each)} for each in images.provenances])
     run.results.set(
         seed=config.seed,
+        ways=config.ways,
         learners=f"{config.backbone}, {config.backbone_width:g} times as wide, frozen.",
         meta_classes=parts.names,
     )
