@@ -1,6 +1,7 @@
 """Runs a command to its end: help, errors in one line, the log, and the exit status."""
 
 import os
+import select
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -12,6 +13,7 @@ from metabone.training.log import keep_log, quieten
 from .command import Command
 from .flags import parse
 from .help import help_text
+from .sweep import sweep
 
 
 def launch(command: Command, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -73,8 +75,6 @@ def _run(command: Command, program: str, arguments: Sequence[str]) -> int:
     if parsed.log_dir:
         interrupt.tell.append(keep_log(parsed.log_dir, command.name))
     if parsed.runs.sweep or parsed.runs.seeds:
-        from .sweep import sweep
-
         return sweep(parsed, arguments)
     command.main(parsed.call)
     return 0
@@ -82,12 +82,12 @@ def _run(command: Command, program: str, arguments: Sequence[str]) -> int:
 
 def _reader_has_gone() -> bool:
     """Whether nobody reads what is printed, as after `| head`; nothing more is printed then."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+    pipe = select.poll()
+    pipe.register(sys.stdout, 0)
+    if not pipe.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def version() -> str:

@@ -4,14 +4,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from metabone import interrupt
-from metabone.workflows.setting_values import text_of
-from metabone.workflows.sweeps import carry_out_grid, grid
+from metabone.workflows.setting_values import Cell, grid, text_of
 
 from .flags import Parsed
-from .runs import run_name
 
 
 def sweep(parsed: Parsed, arguments: Sequence[str]) -> int:
@@ -25,14 +22,21 @@ def sweep(parsed: Parsed, arguments: Sequence[str]) -> int:
       An exit status, see `carry_out_grid`.
     """
     call = parsed.call
+    cells = grid(call.config, parsed.runs.sweep, parsed.runs.seeds)
+    # Imported late, so that a wrong grid is answered at once.
+    from metabone.workflows.sweeps import carry_out_grid
+
+    from .runs import run_name
+
     program = [sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - len(arguments)]]
     given = {name: getattr(call.config, name) for name in call.given}
-    places = dict(runs_dir=call.runs_dir, data_dir=call.data_dir, log_dir=parsed.log_dir)
-    places = {"preset": call.preset} | {name: place for name, place in places.items() if place}
+    others = dict(preset=call.preset, runs_dir=call.runs_dir, data_dir=call.data_dir)
+    others |= dict(log_dir=parsed.log_dir)
+    others = {name: other for name, other in others.items() if other}
 
-    def start(cell: dict[str, Any], name: str) -> int:
+    def start(cell: Cell, name: str) -> int:
         # Devices, and how memory of theirs is dealt out, are settled once a process.
-        settings = given | cell | places | {"run": name}
+        settings = given | cell | others | {"run": name}
         flags = [f"--{key}={text_of(value)}" for key, value in settings.items()]
         # The summary replaces the tables.
         with subprocess.Popen([*program, *flags], stdout=subprocess.DEVNULL) as child:
@@ -41,6 +45,5 @@ def sweep(parsed: Parsed, arguments: Sequence[str]) -> int:
             interrupt.child = None
         return status if status >= 0 else 128 - status
 
-    cells = grid(call.config, parsed.runs.sweep, parsed.runs.seeds)
     folder = Path(call.runs_dir).expanduser() / call.command.name
     return carry_out_grid(cells, call.config, folder, run_name(call, call.config), start)

@@ -1,13 +1,18 @@
-"""A setting's value from the text of a flag or a sweep. Imports nothing heavy."""
+"""Settings' values from the text of a flag or of a sweep. Imports nothing heavy."""
 
 import csv
 import difflib
+import io
+import itertools
 import math
 import typing
 from collections.abc import Iterable
 from typing import Any
 
 from metabone.errors import InputError
+
+Cell = dict[str, Any]
+"""The settings that one run of a sweep has of its own."""
 
 
 def value_of(name: str, text: str, kind: Any) -> Any:
@@ -40,13 +45,54 @@ def value_of(name: str, text: str, kind: Any) -> Any:
     return values if many else values[0]
 
 
+def grid(config: Any, sweep: str, seeds: int) -> list[Cell]:
+    """Which settings each run of a sweep has of its own.
+
+    Args:
+      config: settings of all, a dataclass.
+      sweep: such as `inner_rate=0.1,0.4;order=1,2`.
+      seeds: how many runs of each combination, with seeds from `config.seed` on; 0 for one.
+
+    Returns:
+      One mapping a run; the seed changes first, then the last setting.
+
+    Raises:
+      InputError: no such setting, no such value, or one named twice.
+    """
+    axes: dict[str, list[Any]] = {}
+    hints = typing.get_type_hints(type(config))
+    for pair in filter(None, (part.strip() for part in sweep.split(";"))):
+        name, _, texts = pair.partition("=")
+        if name not in hints:
+            raise InputError(f"--sweep={pair}: no setting {name!r}{did_you_mean(name, hints)}")
+        if not texts or is_list(hints[name]):
+            raise InputError(
+                f"--sweep={pair}: expected name=value,value of a setting that is no list"
+            )
+        values = [value_of(name, text, hints[name]) for text in texts.split(",")]
+        if name in axes or len(set(values)) < len(values):
+            raise InputError(f"--sweep={pair}: a setting or a value of it is named twice")
+        axes[name] = values
+    if seeds < 0:
+        raise InputError(f"--seeds={seeds}: expected at least 1")
+    if seeds and "seed" in axes:
+        raise InputError("--seeds and --sweep=seed: name the seeds once")
+    if seeds:
+        axes["seed"] = list(range(config.seed, config.seed + seeds))
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
 def text_of(value: Any) -> str:
     """The text from which `value_of` reads a value.
 
-    >>> text_of((5, 10)), text_of(True)
-    ('5,10', 'True')
+    >>> text_of((5, 10)), text_of(True), text_of(("a", "b,c"))
+    ('5,10', 'True', 'a,"b,c"')
     """
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if not isinstance(value, tuple):
+        return str(value)
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(value)
+    return line.getvalue()
 
 
 def is_list(kind: Any) -> bool:

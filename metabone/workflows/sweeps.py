@@ -2,58 +2,16 @@
 
 import dataclasses
 import hashlib
-import itertools
 import sys
-import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from metabone.errors import InputError
 from metabone.report.runs import sweep_table
 from metabone.report.tables import to_text
 from metabone.training.json_files import plain, read_json, write_json_atomically
 from metabone.training.run import is_run_name
-from metabone.workflows.setting_values import did_you_mean, is_list, value_of
-
-Cell = dict[str, Any]
-
-
-def grid(config: Any, sweep: str, seeds: int) -> list[Cell]:
-    """Which settings each run of a sweep has of its own.
-
-    Args:
-      config: settings of all, a dataclass.
-      sweep: such as `inner_rate=0.1,0.4;order=1,2`.
-      seeds: how many runs of each combination, with seeds from `config.seed` on; 0 for one.
-
-    Returns:
-      One mapping a run; the seed changes first, then the last setting.
-
-    Raises:
-      InputError: no such setting, no such value, or one named twice.
-    """
-    axes: dict[str, list[Any]] = {}
-    hints = typing.get_type_hints(type(config))
-    for pair in filter(None, (part.strip() for part in sweep.split(";"))):
-        name, _, texts = pair.partition("=")
-        if name not in hints:
-            raise InputError(f"--sweep={pair}: no setting {name!r}{did_you_mean(name, hints)}")
-        if not texts or is_list(hints[name]):
-            raise InputError(
-                f"--sweep={pair}: expected name=value,value of a setting that is no list"
-            )
-        values = [value_of(name, text, hints[name]) for text in texts.split(",")]
-        if name in axes or len(set(values)) < len(values):
-            raise InputError(f"--sweep={pair}: a setting or a value of it is named twice")
-        axes[name] = values
-    if seeds < 0:
-        raise InputError(f"--seeds={seeds}: expected at least 1")
-    if seeds and "seed" in axes:
-        raise InputError("--seeds and --sweep=seed: name the seeds once")
-    if seeds:
-        axes["seed"] = list(range(config.seed, config.seed + seeds))
-    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+from metabone.workflows.setting_values import Cell
 
 
 def carry_out_grid(
