@@ -70,8 +70,9 @@ if TYPE_CHECKING:
     from metabone.workflows.model import Model as Model
     from metabone.workflows.model import adapt as adapt
     from metabone.workflows.model import load as load
-
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names},
-)
+else:
+    # Unseen by type checkers, for which every name would be there.
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names},
+    )
