@@ -7,7 +7,7 @@ CONSTRAINTS := constraints.txt
 .PHONY: demo test lint docs clean
 
 demo: $(VENV)/.installed  ## the SMI experiment on simulated films: table and report
-	$(BIN)/python -m experiments.smi
+	$(BIN)/metabone demo
 
 test: $(VENV)/.installed-test lint  ## lint, then all tests
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
