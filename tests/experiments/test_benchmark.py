@@ -9,11 +9,13 @@ import pytest
 
 from experiments.benchmark_settings import PRESETS, BenchmarkSettings, check
 from metabone.datasets.images import ImageSet
+from metabone.datasets.source import load_images
 from metabone.errors import InputError
 from metabone.provenance import Provenance
 from metabone.workflows.class_parts import split_by_table, with_rotations
-from metabone.workflows.comparison import ranking_of
+from metabone.workflows.comparison import compare, ranking_of
 from metabone.workflows.family import entry_of
+from metabone.workflows.learned_runs import arms_of, load_learner
 
 LEARNERS = ["maml_plus_plus", "reptile", "protonet", "logistic_head"]
 # The least of everything: all that this run can show is that it hangs together.
@@ -91,6 +93,34 @@ def test_every_learner_has_its_rows_and_place_however_tasks_are_mapped_or_the_ru
         losses = [losses_of(each, "protonet") for each in (path, other)]
         assert len(losses[0]) == SETTINGS["meta_steps"]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_learners_of_a_comparison_loaded_from_a_script_answer_as_they_were_measured(start):
+    status, _, said, path = start("whole")
+    assert status == 0, said
+    assert arms_of(path) == tuple(LEARNERS)
+    result = json.loads((path / "result.json").read_text())
+    images = load_images("simulated:bones", size=16, classes=9, images_per_class=4)
+    test = with_rotations(
+        images.keep(
+            np.flatnonzero(
+                np.isin(
+                    [images.class_names[label] for label in images.labels],
+                    [name.split(",")[0] for name in result["meta_classes"]["test"]],
+                )
+            )
+        )
+    )
+    learners = {name: load_learner(path, name) for name in LEARNERS}
+    found = compare(learners, test, ways=2, shots=1, queries=2, tasks=5)
+    for name in LEARNERS:
+        kept = np.load(path / "accuracies" / f"{name}.npy")
+        np.testing.assert_allclose(found.accuracies[name], kept)
+    # One that solves for its head serves any number of classes, the others as many as they had.
+    assert learners["protonet"].learner_for(4) is not None
+    with pytest.raises(InputError, match="3 classes, but this learner was trained to tell 2"):
+        learners["reptile"].learner_for(3)
 
 
 def losses_of(path, phase):

@@ -15,14 +15,19 @@ from PIL import Image
 
 from experiments.meta_dataset import with_possible_shots
 from experiments.meta_dataset_settings import MetaDatasetSettings, candidates
+from metabone.datasets.combined import combine
 from metabone.datasets.fingerprints import image_fingerprints
-from metabone.datasets.source import load_films
+from metabone.datasets.source import load_films, load_images
+from metabone.errors import InputError
 from metabone.evaluation.tasks import Candidate
+from metabone.learners.maml import MamlParams
 from metabone.nets.networks import fully_connected
 from metabone.training.results import ResultFile
 from metabone.workflows import task_table
 from metabone.workflows.arms import Arm
+from metabone.workflows.comparison import compare
 from metabone.workflows.earlier_runs import save_seen, searched_by
+from metabone.workflows.learned_runs import arms_of, load_learner
 from metabone.workflows.task_table import TaskTable, fill_task_table
 
 NAMES = [f"n{number:08}" for number in range(1, 12)]
@@ -360,6 +365,30 @@ def test_learners_measured_once_more_on_their_own_unseen_classes_give_the_same_r
     seen = {*whole["meta_classes"]["train"], *whole["meta_classes"]["validation"]}
     assert {entry["class_name"] for entry in again["dropped_classes"]} == seen
     assert not (place.path("again") / "checkpoints").exists()  # nothing was trained
+
+
+@pytest.mark.slow
+def test_learners_of_a_run_loaded_from_a_script_are_those_that_the_run_measured(place, whole):
+    sources = [
+        load_images(source, size=16, channels=3, data_dir=str(place.folder / "data"))
+        for source in place.sources
+    ]
+    images = combine(sources)
+    test = images.keep(
+        np.flatnonzero(np.isin(images.class_names, whole["meta_classes"]["test"])[images.labels])
+    )
+    assert arms_of(place.path("whole")) == ("scratch", "pretrained")
+    learners = {arm: load_learner(place.path("whole"), arm) for arm in ("scratch", "pretrained")}
+    assert all(isinstance(each.meta_params, MamlParams) for each in learners.values())
+    found = compare(learners, test.whole(), ways=2, shots=5, queries=1, tasks=5)
+    for row in found.rows:
+        labels = {"learning": "meta", "model": row["learning"], "norm": "inductive"}
+        (measured,) = [r for r in whole["rows"] if r.items() >= labels.items()]
+        assert row["mean"] == pytest.approx(measured["mean"])
+    about = learners["pretrained"].about
+    assert (about["kind"], about["ways"], about["run"]) == ("real", 2, "meta_dataset/whole")
+    with pytest.raises(InputError, match="has no learner 'protonet'; it has scratch, pretrained"):
+        load_learner(place.path("whole"), "protonet")
 
 
 @pytest.mark.slow
