@@ -1,20 +1,78 @@
-"""The command `metabone`, also as `python -m metabone`."""
+"""The command `metabone`, also `python -m metabone`: finds a command by its name, launches it."""
 
 import importlib
 import importlib.util
-from typing import NoReturn
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
+import metabone
 from metabone.interrupt import install
 
+MODULES = {
+    "demo": "smi",
+    "smi": "smi",
+    "meta-dataset": "meta_dataset",
+    "benchmark": "benchmark",
+    "pretrain": "pretrain",
+    "runs": "runs_table",
+    "compare": "compare_runs",
+}
+"""Command to the module of experiments whose `COMMAND` it is; `demo` is another name."""
 
-def main() -> NoReturn:
-    """Runs `metabone COMMAND ...`, and ends the process."""
+_HELP = ("--help", "-h", "-help", "help")
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs `metabone COMMAND ...`, and ends the process.
+
+    Args:
+      arguments: after the program's name; those of this process by default.
+    """
     # First of all, so that Ctrl-C ends in one line from here on.
     install()
-    # In a checkout that is not installed, experiments lie beside metabone.
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in _HELP and rest:
+        name, rest = rest[0], ["--help"]
+    launch = _experiments("command_line.launch")
+    module = MODULES.get(name.replace("_", "-"))
+    if module is None:
+        launch.end(lambda: _without_command(name))
+    launch.launch(_experiments(module).COMMAND, rest)
+
+
+def _experiments(module: str) -> Any:
+    # By name, since they stand on metabone; in a checkout that is not installed they lie beside it.
     installed = importlib.util.find_spec("metabone.experiments") is not None
-    experiments = "metabone.experiments" if installed else "experiments"
-    importlib.import_module(f"{experiments}.command_line.front").main()
+    return importlib.import_module(f"{'metabone.' * installed}experiments.{module}")
+
+
+def _without_command(name: str) -> None:
+    from metabone.errors import InputError
+    from metabone.workflows.setting_values import did_you_mean
+
+    if name in _HELP:
+        print(_help())
+    elif name in ("--version", "version"):
+        print(f"metabone {metabone.__version__}")
+    else:
+        what = "flag before a command" if name.startswith("-") else "command"
+        close = did_you_mean(name, MODULES)
+        raise InputError(f"unknown {what} {name!r}{close}; metabone --help lists them all")
+
+
+def _help() -> str:
+    lines = ["metabone COMMAND [--name=value ...]", ""]
+    for name, module in MODULES.items():
+        command = _experiments(module).COMMAND
+        summary = command.summary
+        if name.replace("-", "_") != command.name:
+            preset, (_, takes, _) = next(iter(command.presets.items()))
+            summary = f"The same as {command.name} --preset={preset}: {takes}."
+        lines.append(f"  {name:<14}{summary}")
+    return "\n".join(
+        [*lines, "", "metabone COMMAND --help says all of one; metabone --version the version."]
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import metabone
-from experiments.command_line.front import MODULES
+from metabone.__main__ import MODULES
 
 ROOT = Path(__file__).parents[1]
 # What learning needs none of, and what takes long to import.
