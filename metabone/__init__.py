@@ -32,7 +32,8 @@ _MODULES = {
     "workflows.meta_training": ("meta_train",),
     "workflows.learned_runs": ("load_learner",),
     "training.checkpoints": ("load_checkpoint",),
-    "workflows.model": ("adapt", "Model", "load"),
+    "workflows.adaptation": ("adapt",),
+    "workflows.model": ("Model", "load"),
     # What a user got wrong.
     "errors": ("InputError",),
 }
@@ -65,10 +66,10 @@ if TYPE_CHECKING:
     from metabone.nets.networks import smi_net as smi_net
     from metabone.nets.networks import vgg16 as vgg16
     from metabone.training.checkpoints import load_checkpoint as load_checkpoint
+    from metabone.workflows.adaptation import adapt as adapt
     from metabone.workflows.learned_runs import load_learner as load_learner
     from metabone.workflows.meta_training import meta_train as meta_train
     from metabone.workflows.model import Model as Model
-    from metabone.workflows.model import adapt as adapt
     from metabone.workflows.model import load as load
 else:
     # Unseen by type checkers, for which every name would be there.
