@@ -29,6 +29,7 @@ class Members:
       path: The folder or zip.
       names: Relative names with `/`, sorted; what operating systems leave behind is not among them.
       folders: Relative names of the folders, sorted; also of those that hold nothing.
+      passed_over: What operating systems leave behind, sorted.
     """
 
     def __init__(
@@ -39,7 +40,9 @@ class Members:
         archive: zipfile.ZipFile | None,
     ):
         self.path = path
-        self.names = tuple(sorted(name for name in names if not _is_litter(name)))
+        listed_names = sorted(names)
+        self.names = tuple(name for name in listed_names if not _is_litter(name))
+        self.passed_over = tuple(name for name in listed_names if _is_litter(name))
         listed = {folder for folder in folders if not _is_litter(folder)}
         for name in (*self.names, *listed):
             listed.update(str(parent) for parent in PurePosixPath(name).parents)
@@ -136,11 +139,10 @@ def _walk(path: Path) -> tuple[list[str], list[str]]:
             folders.append(name)
         for file in files:
             name = (base / file).as_posix()
-            if _is_litter(name):
-                continue
-            _check_printable(name, path)
-            if not (path / name).is_file():
-                raise InputError(f"{path / name}: not a regular file")
+            if not _is_litter(name):
+                _check_printable(name, path)
+                if not (path / name).is_file():
+                    raise InputError(f"{path / name}: not a regular file")
             names.append(name)
     return names, folders
 

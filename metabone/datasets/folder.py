@@ -1,10 +1,12 @@
 """Bring your own images: a folder or zip with one folder a class."""
 
+import dataclasses
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from metabone.datasets.archives import Members, open_members
+from metabone.datasets.archives import open_members
+from metabone.datasets.class_folders import classes_by_folder, stated_beside_classes
 from metabone.datasets.labelled import (
     LabelledImages,
     Listing,
@@ -12,9 +14,7 @@ from metabone.datasets.labelled import (
     by_class,
     open_labelled,
 )
-from metabone.errors import InputError
-
-_SUFFIXES = (".png", ".jpg", ".jpeg")
+from metabone.datasets.stated import NOT_STATED
 
 
 class Folder(LabelledImages):
@@ -22,8 +22,7 @@ class Folder(LabelledImages):
 
     VERSION = tfds.core.Version("1.1.0")
     DESCRIPTION = "Images of a folder or zip with one folder a class."
-    CITATION = "not stated: the user's own images"
-    LICENCE = "not stated: the user's own images"
+    CITATION = LICENCE = NOT_STATED
 
 
 def open_images(
@@ -32,7 +31,8 @@ def open_images(
     """Opens the images of a folder or zip; each folder at its top is a class.
 
     Folders below a class's folder belong to that class. A single folder around all the classes is
-    looked through, since zips are often made so.
+    looked through, since zips are often made so. `source.json` beside the classes states citation
+    and licence.
 
     Args:
       path: The folder or zip.
@@ -46,46 +46,18 @@ def open_images(
 
     Raises:
       InputError: Fewer than two classes, a class without images, a file that is no image, or one
-        image in two classes.
+        image in two classes, a `source.json` that states something else.
     """
     with open_members(path) as members:
         listing = Listing(
-            files=_classes(members),
+            files=by_class(classes_by_folder(members)),
             read=members.read,
             fingerprint=members.fingerprint(),
             where=members.where,
         )
-        return open_labelled(
+        stated = stated_beside_classes(members)
+        images = open_labelled(
             Folder, listing, source=source, size=size, channels=channels, data_dir=data_dir
         )
-
-
-def _classes(members: Members) -> dict[str, str]:
-    """The class of each file, ordered by class and name."""
-    folders = [folder for folder in members.folders if folder]
-    top = {folder.split("/", 1)[0] for folder in folders}
-    # One folder around everything is a wrapping, not a class.
-    wrap = 1 if len(top) == 1 and any("/" in folder for folder in folders) else 0
-    expected = set()
-    for folder in folders:
-        parts = folder.split("/")
-        if len(parts) > wrap:
-            expected.add(parts[wrap])
-    label_of = {}
-    for name in members.names:
-        parts = name.split("/")
-        if len(parts) < wrap + 2:
-            raise InputError(
-                f"{members.where(name)}: lies outside the classes; expected one folder a class"
-            )
-        if not name.lower().endswith(_SUFFIXES):
-            raise InputError(f"{members.where(name)}: neither .png nor .jpg")
-        label_of[name] = parts[wrap]
-    empty = sorted(expected - set(label_of.values()))
-    if empty:
-        raise InputError(f"{members.path}: class folder '{empty[0]}' holds no images")
-    if len(expected) < 2:
-        raise InputError(
-            f"{members.path}: holds {len(expected)} class folders, expected two or more"
-        )
-    return by_class(label_of)
+    provenance = dataclasses.replace(images.provenance, **stated._asdict())
+    return dataclasses.replace(images, provenance=provenance)

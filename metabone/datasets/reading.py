@@ -120,6 +120,23 @@ def resize(image: Image.Image, size: int) -> np.ndarray:
     return np.asarray(square, np.uint8).reshape(size, size, -1)
 
 
+def in_channels(image: Image.Image, channels: int) -> tuple[Image.Image, tuple[str, ...]]:
+    """Turns RGB to grey, or repeats grey, where that is asked for.
+
+    Args:
+      image: Of mode `'L'` or `'RGB'`.
+      channels: 1 or 3.
+
+    Returns:
+      The image of mode `'L'` or `'RGB'`, and what was done, one sentence each.
+    """
+    if channels == 1 and image.mode == "RGB":
+        return image.convert("L"), (_LUMA,)
+    if channels == 3 and image.mode == "L":
+        return image.convert("RGB"), (_REPEATED,)
+    return image, ()
+
+
 def to_channels(images: np.ndarray, channels: int) -> tuple[np.ndarray, tuple[str, ...]]:
     """Repeats grey arrays to RGB where three channels are asked for.
 
@@ -175,12 +192,8 @@ def _convert(image: Image.Image, where: str, channels: int) -> Picture:
         notes.append(_CMYK)
     if image.mode not in ("L", "RGB"):
         image = image.convert("L" if image.mode == "1" else "RGB")
-    if channels == 1 and image.mode == "RGB":
-        image = image.convert("L")
-        notes.append(_LUMA)
-    elif channels == 3 and image.mode == "L":
-        image = image.convert("RGB")
-        notes.append(_REPEATED)
+    image, converted = in_channels(image, channels)
+    notes += converted
     if turn is not None:
         image = image.transpose(turn)
         notes.append(_TURNED)

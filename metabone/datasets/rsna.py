@@ -20,6 +20,7 @@ from metabone.datasets.archives import MAX_FILE_BYTES, Members, open_members
 from metabone.datasets.fingerprints import content_sha256
 from metabone.datasets.prepared import RecordBuilder, prepare
 from metabone.datasets.progress import progress
+from metabone.datasets.stated import NOT_STATED, SOURCE_FILE, stated_by
 from metabone.errors import InputError
 from metabone.provenance import Provenance
 from metabone.radiograph.films import FilmSet, spread_over_classes
@@ -45,14 +46,7 @@ class Rsna(RecordBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     DESCRIPTION = "Hand radiographs with bone ages, prepared from labels.csv and images."
-    CITATION = (
-        "Halabi et al., The RSNA Pediatric Bone Age Machine Learning Challenge, "
-        "Radiology 290(2), 2019, doi:10.1148/radiol.2018180736"
-    )
-    LICENCE = "RSNA terms of use: non-commercial research"
-    HOMEPAGE = (
-        "https://www.rsna.org/rsnai/ai-image-challenge/rsna-pediatric-bone-age-challenge-2017"
-    )
+    CITATION = LICENCE = NOT_STATED
 
     def features(self) -> tfds.features.FeaturesDict:
         """Nothing that identifies a patient beyond the id that the data set gives."""
@@ -78,7 +72,8 @@ def load(
     """Loads films with the whole hand as their single region.
 
     Args:
-      path: The folder of `labels.csv` and `images.zip` or `images/`.
+      path: The folder of `labels.csv` and `images.zip` or `images/`; `source.json` beside them
+        states citation and licence.
       source: The source string as given, for the record.
       size: Height and width of the region.
       cuts: Bone ages in months at which a new class begins.
@@ -93,6 +88,8 @@ def load(
     """
     reading.check_size(size)
     check_cuts(cuts)
+    place = path / SOURCE_FILE
+    stated = stated_by(place.read_bytes if place.is_file() else None, str(place))
     records = _records(path, data_dir)
     ids, months, sexes, regions = [], [], [], []
     notes: Counter[str] = Counter()
@@ -124,8 +121,7 @@ def load(
             kind="real",
             sha256=content_sha256(regions, months),
             count=len(ids),
-            citation=Rsna.CITATION,
-            licence=Rsna.LICENCE,
+            **stated._asdict(),
             conversions=(*counted, reading.resize_note(size)),
         ),
         bone_age_months=months,

@@ -99,7 +99,7 @@ def _of_model(folder: Path, stored: dict[str, Any], result: dict[str, Any], arm:
 
         seen, phase, steps = scaling.centre.shape, "meta_pretrained", config.head_steps
     params = trained_meta_params(learner, folder, phase, seen, outer_of(config, steps))
-    features = _features_of(network) if arm == "scratch" else _as_they_are
+    features = features_of(network) if arm == "scratch" else _as_they_are
     about = {"learner": f"MAML, {arm}", "ways": ways}
     return Trained(up_to(learner, ways), params, shape, prepare, features, about)
 
@@ -123,7 +123,7 @@ def _of_family(folder: Path, stored: dict[str, Any], result: dict[str, Any], arm
     if solves:
         learner_for = partial(_family_for, arm, config)
     about = {"learner": arm, "ways": "any" if solves else config.ways}
-    return Trained(learner_for, params, shape, scale, _features_of(network), about)
+    return Trained(learner_for, params, shape, scale, features_of(network), about)
 
 
 def _family_for(name: str, config: FamilySettings, ways: int) -> MetaLearner:
@@ -141,8 +141,15 @@ def _classifier(folder: Path, config: FamilySettings, shape: tuple[int, ...]) ->
     return TrainedParams(without_head(state.params), state.norm_stats)
 
 
-def _features_of(network: Network) -> Callable[[Any, jax.Array], jax.Array]:
-    """What an adapted network's last layer sees, under the support's statistics."""
+def features_of(network: Network) -> Callable[[Any, jax.Array], jax.Array]:
+    """What an adapted network's last layer sees, under the support's statistics.
+
+    Args:
+      network: as adapted; one without a head is taken whole.
+
+    Returns:
+      See `Trained.features`.
+    """
 
     def features(adapted: Any, inputs: jax.Array) -> jax.Array:
         body = network.body or network.apply

@@ -58,6 +58,19 @@ def test_folders_below_a_class_belong_to_it(classes, data_dir, film):
     assert load(classes, data_dir).class_counts()["ulna"] == 3
 
 
+@pytest.mark.parametrize("wrap", ["", "bones/"])
+def test_source_json_beside_the_classes_states_citation_and_terms(classes, data_dir, wrap):
+    if wrap:
+        around = classes.with_name("around")
+        around.mkdir()
+        classes = shutil.move(classes, around / "bones").parent
+    assert load(classes, data_dir).provenance.licence == "not stated: the user's own images"
+    (classes / wrap / "source.json").write_text('{"citation": "Doe (2020)"}')
+    provenance = load(classes, data_dir).provenance
+    assert provenance.citation == "Doe (2020)"
+    assert provenance.licence == "not stated: the user's own images"
+
+
 def empty_class(folder, film):
     (folder / "wrist").mkdir()
 

@@ -62,7 +62,31 @@ def test_provenance_says_where_films_came_from_and_what_was_done(rsna_dir, data_
     assert provenance.source == f"rsna:{rsna_dir}"
     assert (provenance.kind, provenance.count) == ("real", 6)
     assert provenance.conversions == ("padded with black to a square, LANCZOS to 16x16",)
-    assert "RSNA" in provenance.citation and "non-commercial" in provenance.licence
+    own = "not stated: the user's own images"
+    assert (provenance.citation, provenance.licence) == (own, own)
+
+
+def test_citation_and_terms_are_those_that_the_folder_states(rsna_dir, data_dir):
+    (rsna_dir / "source.json").write_text('{"citation": "Doe\\n(2020)", "licence": "CC0"}')
+    provenance = load(rsna_dir, data_dir).provenance
+    assert (provenance.citation, provenance.licence) == ("Doe (2020)", "CC0")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "expected an object of citation and licence"),
+        ('{"license": "CC0"}', "expected an object of citation and licence"),
+        ('{"licence": 1}', "licence must be text"),
+    ],
+)
+def test_a_statement_of_another_form_is_one_line(text, message, rsna_dir, data_dir, one_line):
+    (rsna_dir / "source.json").write_text(text)
+    with pytest.raises(InputError) as caught:
+        load(rsna_dir, data_dir)
+    one_line(caught, message, "source.json")
+    assert not data_dir.exists()
 
 
 @pytest.mark.parametrize("prefix", ["", "images/"])
