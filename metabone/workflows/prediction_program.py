@@ -1,0 +1,133 @@
+"""What reads films, as one program of `jax.export` that needs no code of ours to run."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+
+from metabone.errors import InputError
+from metabone.learners.base import MetaLearner
+from metabone.workflows.trained import Trained
+
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+CHUNK = 32
+"""Films that are read by one call: whatever is asked, one program is compiled."""
+
+
+def reader_of(
+    trained: Trained, learner: MetaLearner, classes: int
+) -> Callable[[Any, jax.Array], dict[str, jax.Array]]:
+    """How an adapted learner reads prepared films.
+
+    Args:
+      trained: which features make films alike.
+      learner: of `classes` outputs or more.
+      classes: of the task.
+
+    Returns:
+      `(adapted, prepared [n, ...]) -> {"logits": [n, classes], "features": [n, D]}` float32, film
+      by film, so that what is said of one does not depend on the others. Features are pixels where
+      the learner has none.
+    """
+
+    def one(adapted: Any, film: jax.Array) -> dict[str, jax.Array]:
+        logits = learner.predict(adapted, film[None])[0, :classes]
+        features = film if trained.features is None else trained.features(adapted, film[None])
+        return {"logits": logits, "features": features.reshape(-1)}
+
+    return lambda adapted, prepared: jax.lax.map(lambda film: one(adapted, film), prepared)
+
+
+def export_program(
+    trained: Trained, learner: MetaLearner, adapted: Any, classes: int, temperature: float
+) -> bytes:
+    """Makes the program of an adapted learner, its weights within.
+
+    Args:
+      trained: of which it is.
+      learner: of `classes` outputs or more.
+      adapted: what `learner.adapt` returned.
+      classes: of the task.
+      temperature: by which logits are divided before they become probabilities.
+
+    Returns:
+      Bytes for `jax.export.deserialize`: `images [n, H, W, C] uint8`, of any n, to a dictionary of
+      `probabilities`, `logits` `[n, classes]` and `features` `[n, D]`, float32.
+    """
+    adapted = jax.tree.map(jnp.asarray, adapted)
+    read = reader_of(trained, learner, classes)
+
+    def predict(images: jax.Array) -> dict[str, jax.Array]:
+        def one(image: jax.Array) -> dict[str, jax.Array]:
+            found = read(adapted, trained.prepare(image[None]))
+            return {name: value[0] for name, value in found.items()}
+
+        found = jax.lax.map(one, images)
+        return found | {"probabilities": jax.nn.softmax(found["logits"] / temperature, axis=-1)}
+
+    (count,) = jax.export.symbolic_shape("films")
+    images = jax.ShapeDtypeStruct((count, *trained.image_shape), jnp.uint8)
+    with _without_folders():
+        exported = jax.export.export(jax.jit(predict), platforms=PLATFORMS)(images)
+    return bytes(exported.serialize())
+
+
+@contextlib.contextmanager
+def _without_folders() -> Iterator[None]:
+    """Leaves the folders of this machine's source files out of what is compiled meanwhile."""
+    name = "jax_hlo_source_file_canonicalization_regex"
+    before = jax.config.values[name]
+    jax.config.update(name, ".*/")
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
+
+
+class PredictionProgram:
+    """A program of `export_program`, ready to be called.
+
+    Attributes:
+      data: the program as bytes.
+      image_shape: `(H, W, C)` of its images.
+    """
+
+    def __init__(self, data: bytes, where: str):
+        self.data = data
+        try:
+            exported = jax.export.deserialize(bytearray(data))
+            (images,) = exported.in_avals
+            self.image_shape = tuple(int(side) for side in images.shape[1:])
+        # What is made of bytes that nobody vouches for raises nearly any type.
+        except Exception as error:
+            raise InputError(
+                f"{where}: no program that jax {jax.__version__} reads ({type(error).__name__})"
+            ) from None
+        self._call = jax.jit(exported.call)
+
+    def __call__(self, images: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Reads films, `[n, H, W, C]` uint8 with n >= 1; see `export_program`."""
+        return in_chunks(self._call, images)
+
+
+def in_chunks(call: Callable[[np.ndarray], Any], films: np.ndarray) -> Any:
+    """Calls a function of films on chunks of one size, the last filled up with its first film.
+
+    Args:
+      call: from `[CHUNK, ...]` to a tree of `[CHUNK, ...]`, film by film.
+      films: `[n, ...]`, n >= 1.
+
+    Returns:
+      The tree of `[n, ...]` NumPy arrays.
+    """
+    parts = []
+    for start in range(0, len(films), CHUNK):
+        chunk = films[start : start + CHUNK]
+        short = CHUNK - len(chunk)
+        full = np.concatenate([chunk, np.repeat(chunk[:1], short, 0)]) if short else chunk
+        parts.append(jax.tree.map(lambda leaf, n=len(chunk): np.asarray(leaf)[:n], call(full)))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
