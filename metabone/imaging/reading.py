@@ -1,0 +1,88 @@
+"""One function from a file's bytes to a film."""
+
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from metabone.errors import InputError
+from metabone.imaging.dicom import read_dicom
+from metabone.imaging.dicom_facts import MIN_SALT
+from metabone.imaging.elements import looks_like_dicom
+from metabone.imaging.film import MAX_BYTES, Film, Refused
+from metabone.imaging.pictures import looks_like_picture, read_picture
+
+# Warnings and loggers belong to the whole process, so files are read one at a time.
+_ALONE = threading.Lock()
+_TALKATIVE = ("pydicom", "pylibjpeg", "libjpeg", "openjpeg", "PIL")
+
+
+def read_film(data: bytes, name: str, *, salt: bytes | None = None) -> Film:
+    """Reads a film from DICOM, PNG, JPEG or TIFF, told apart by their content.
+
+    Nothing that names a patient leaves this function: neither in the film, nor in a message, a
+    warning, a log or an exception's causes. The memory it takes is bounded by `MAX_BYTES` and
+    `MAX_PIXELS`, both checked before anything is decoded.
+
+    Args:
+      data: the file's bytes.
+      name: of the file, for the message.
+      salt: at least 16 secret bytes; with them `Film.group` tells the films of a patient apart
+        from others', without them it is None.
+
+    Returns:
+      The film.
+
+    Raises:
+      InputError: it is no film: one line, naming what was found and what a film has.
+    """
+    if salt is not None and len(salt) < MIN_SALT:
+        raise InputError(f"salt of {len(salt)} bytes; at least {MIN_SALT} keep identifiers secret")
+    film, problem = None, ""
+    with _ALONE, _silence():
+        try:
+            film = _read(data, salt)
+        except Refused as refusal:
+            problem = str(refusal)
+        except MemoryError:
+            problem = "too large for the memory of this machine"
+        except Exception:
+            problem = "damaged or cut off"
+    if film is None:
+        # Raised out here, so that no decoder's words hang on as its context.
+        raise InputError(f"{name}: {problem}")
+    return film
+
+
+def _read(data: bytes, salt: bytes | None) -> Film:
+    if not data:
+        raise Refused("an empty file")
+    if len(data) > MAX_BYTES:
+        raise Refused(f"{len(data) >> 20} MiB, above the limit of {MAX_BYTES >> 20} MiB of a film")
+    # DICOM first: what stands before it may look like a TIFF, for programs that know only that.
+    if looks_like_dicom(data):
+        return read_dicom(data, salt)
+    if looks_like_picture(data):
+        return read_picture(data)
+    raise Refused("not a DICOM, PNG, JPEG or TIFF file")
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    loud = [
+        logger
+        for name, logger in list(logging.root.manager.loggerDict.items())
+        if isinstance(logger, logging.Logger)
+        and name.split(".")[0] in _TALKATIVE
+        and not logger.disabled
+    ]
+    for logger in loud:
+        logger.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger in loud:
+            logger.disabled = False
