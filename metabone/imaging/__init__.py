@@ -1,1 +1,1 @@
-"""Films from files that nobody vouches for: what their pixels show, and what may be known of them."""
+"""Films from files that nobody vouches for: what they show, and what may be known of them."""

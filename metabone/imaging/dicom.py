@@ -4,8 +4,8 @@ import numpy as np
 
 from metabone.imaging import dicom_facts
 from metabone.imaging.codestreams import Size
-from metabone.imaging.colour import grey_of_rgb
-from metabone.imaging.dicom_pixels import SYNTAXES, Layout, read_codes
+from metabone.imaging.colour import grey_of_colours
+from metabone.imaging.dicom_pixels import LOSSY, SYNTAXES, Layout, read_codes
 from metabone.imaging.elements import PIXEL_DATA, Dataset, read_elements
 from metabone.imaging.film import MAX_PIXELS, Film, Refused
 from metabone.imaging.greys import (
@@ -91,9 +91,9 @@ def read_dicom(data: bytes, salt: bytes | None) -> Film:
     greys = None
     if layout.size.samples == 1:
         greys, conversions = _greys(dataset, layout, notes)
-    codes = read_codes(dataset, syntax, layout)
+    codes, ybr = read_codes(dataset, syntax, layout)
     if greys is None:
-        pixels, stored, conversions = grey_of_rgb(codes)
+        pixels, stored, conversions = grey_of_colours(codes, ybr=ybr)
     else:
         pixels, counts = look_up(grey_table(greys), codes)
         seen = stored_values(greys.bits, greys.signed)[counts > 0]
@@ -101,7 +101,7 @@ def read_dicom(data: bytes, salt: bytes | None) -> Film:
         if greys.padding is not None:
             padded = int(counts[is_padding(greys)].sum())
             conversions.append(f"{padded:,} pixels of padding made black")
-    notes.extend(dicom_facts.warnings(dataset))
+    notes.extend(dicom_facts.warnings(dataset, syntax in LOSSY))
     if pixels.min() == pixels.max():
         notes.append("all pixels have one grey; nothing is to be seen")
     return Film(

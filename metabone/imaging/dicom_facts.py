@@ -118,11 +118,12 @@ def spacing(dataset: Dataset) -> tuple[tuple[float, float] | None, str]:
     return None, ""
 
 
-def warnings(dataset: Dataset) -> list[str]:
+def warnings(dataset: Dataset, lossy: bool) -> list[str]:
     """Collects what a careful reader should know, apart from greys.
 
     Args:
       dataset: with the elements of `TAGS`.
+      lossy: whether the file's own compression may lose something.
 
     Returns:
       Sentences.
@@ -134,6 +135,8 @@ def warnings(dataset: Dataset) -> list[str]:
         notes.append("the picture itself may show who the patient is")
     if _one_of(dataset, _LOSSY, ("01",)):
         notes.append("compressed with loss at some time")
+    elif lossy:
+        notes.append("its compression may have lost something")
     known, note = spacing(dataset)
     if note:
         notes.append(note)

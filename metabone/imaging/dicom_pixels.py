@@ -49,8 +49,10 @@ _NATIVE = {
 SYNTAXES = _NATIVE | _RUNS | _JPEG | _JPEG_2000
 """Transfer syntaxes that are read, and their names for people."""
 
-# These give back what was put in, unused bits and all; the others may overshoot.
-_LOSSLESS = frozenset(uid for uid, text in SYNTAXES.items() if "lossless" in text) | _RUNS.keys()
+LOSSY = frozenset(
+    uid for uid, text in (_JPEG | _JPEG_2000).items() if not text.endswith(" lossless")
+)
+"""Those that may give back other values than were put in, even beyond the stored bits."""
 
 
 class Layout(NamedTuple):
@@ -75,7 +77,7 @@ class Layout(NamedTuple):
     planar: bool
 
 
-def read_codes(dataset: Dataset, syntax: str, layout: Layout) -> np.ndarray:
+def read_codes(dataset: Dataset, syntax: str, layout: Layout) -> tuple[np.ndarray, bool]:
     """Reads the pixels as unsigned codes.
 
     Args:
@@ -85,24 +87,25 @@ def read_codes(dataset: Dataset, syntax: str, layout: Layout) -> np.ndarray:
 
     Returns:
       `[rows, columns]` uint8 or uint16, each below `2**layout.stored`: two's complement in as many
-      bits if signed. For three samples `[rows, columns, 3]` uint8, red, green and blue.
+      bits if signed. For three samples `[rows, columns, 3]` uint8, and whether these are brightness
+      and colour differences rather than red, green and blue.
 
     Raises:
       Refused: too few bytes, another size than the header's, no decoder, or damaged.
     """
     if syntax in _NATIVE:
-        codes = _native(dataset, layout)
+        codes, photometric = _native(dataset, layout), layout.photometric
     else:
-        codes = _compressed(dataset, syntax, layout)
+        codes, photometric = _compressed(dataset, syntax, layout)
     if layout.size.samples > 1:
-        return codes
-    if syntax not in _NATIVE and syntax not in _LOSSLESS:
+        return codes, photometric.startswith("YBR")
+    if syntax in LOSSY:
         half = 2 ** (layout.stored - 1)
         codes = np.clip(codes, *((-half, half - 1) if layout.signed else (0, 2 * half - 1)))
     codes = codes.view(f"u{codes.dtype.itemsize}")
-    if syntax in _NATIVE or syntax in _LOSSLESS:
+    if syntax not in LOSSY:
         codes = codes >> (layout.high + 1 - layout.stored)
-    return codes & codes.dtype.type(2**layout.stored - 1)
+    return codes & codes.dtype.type(2**layout.stored - 1), False
 
 
 def _native(dataset: Dataset, layout: Layout) -> np.ndarray:
@@ -137,18 +140,10 @@ def _native(dataset: Dataset, layout: Layout) -> np.ndarray:
         codes = np.moveaxis(codes.reshape(3, rows, columns), 0, -1)
     else:
         codes = codes.reshape(rows, columns, 3)
-    return codes if layout.photometric == "RGB" else _to_rgb(codes)
+    return codes
 
 
-def _to_rgb(codes: np.ndarray) -> np.ndarray:
-    # PS3.3 C.7.6.3.1.2, YBR_FULL.
-    light, blue, red = np.moveaxis(codes.astype(np.float32), -1, 0)
-    blue, red = blue - 128, red - 128
-    colours = (light + 1.402 * red, light - 0.344136 * blue - 0.714136 * red, light + 1.772 * blue)
-    return np.clip(np.floor(np.stack(colours, axis=-1) + 0.5), 0, 255).astype(np.uint8)
-
-
-def _compressed(dataset: Dataset, syntax: str, layout: Layout) -> np.ndarray:
+def _compressed(dataset: Dataset, syntax: str, layout: Layout) -> tuple[np.ndarray, str]:
     element = dataset.elements[PIXEL_DATA]
     if element.length is not None:
         raise Refused(f"damaged; said to be {SYNTAXES[syntax]}, but its pixels lie in one piece")
@@ -167,7 +162,7 @@ def _compressed(dataset: Dataset, syntax: str, layout: Layout) -> np.ndarray:
     return _decode(frame, syntax, layout)
 
 
-def _decode(frame: bytes, syntax: str, layout: Layout) -> np.ndarray:
+def _decode(frame: bytes, syntax: str, layout: Layout) -> tuple[np.ndarray, str]:
     decoder = None if get_decoder is None else get_decoder(syntax)
     if decoder is None or not decoder.is_available:
         raise Refused(
@@ -175,9 +170,10 @@ def _decode(frame: bytes, syntax: str, layout: Layout) -> np.ndarray:
             "pip install 'metabone[dicom]'"
         )
     try:
-        codes, _ = decoder.as_array(
+        codes, properties = decoder.as_array(
             encapsulate([frame], has_bot=False),
             index=0,
+            raw=True,  # Brightness stays apart from colour differences.
             rows=layout.size.rows,
             columns=layout.size.columns,
             samples_per_pixel=layout.size.samples,
@@ -197,7 +193,7 @@ def _decode(frame: bytes, syntax: str, layout: Layout) -> np.ndarray:
         codes = None
     if codes is None:
         raise Refused(f"damaged, or beyond what its decoder for {SYNTAXES[syntax]} can read")
-    return codes
+    return codes, str(properties["photometric_interpretation"])
 
 
 def _words(size: Size) -> str:

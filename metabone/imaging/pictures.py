@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 from PIL import Image
 
-from metabone.imaging.colour import grey_of_rgb
+from metabone.imaging.colour import grey_of_colours
 from metabone.imaging.film import MAX_PIXELS, WHITE, Film, Refused
 
 FORMATS = ("JPEG", "PNG", "TIFF")
@@ -111,7 +111,7 @@ def _film(image: Image.Image) -> Film:
             stored = int(values.min()), int(values.max())
             pixels = _spread(values, 255)
         else:
-            pixels, stored, done = grey_of_rgb(np.asarray(image.convert("RGB")))
+            pixels, stored, done = grey_of_colours(np.asarray(image.convert("RGB")))
             conversions += done
     if turn is not None:
         pixels = np.ascontiguousarray(np.asarray(Image.fromarray(pixels).transpose(turn)))

@@ -1,10 +1,12 @@
 """One function from a file's bytes to a film."""
 
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from metabone.errors import InputError
 from metabone.imaging.dicom import read_dicom
@@ -39,6 +41,7 @@ def read_film(data: bytes, name: str, *, salt: bytes | None = None) -> Film:
     """
     if salt is not None and len(salt) < MIN_SALT:
         raise InputError(f"salt of {len(salt)} bytes; at least {MIN_SALT} keep identifiers secret")
+    _check_size(len(data), name)
     film, problem = None, ""
     with _ALONE, _silence():
         try:
@@ -55,11 +58,40 @@ def read_film(data: bytes, name: str, *, salt: bytes | None = None) -> Film:
     return film
 
 
+def read_film_file(path: str | os.PathLike[str], *, salt: bytes | None = None) -> Film:
+    """Reads a film from a file, whose size is looked at before its bytes.
+
+    Args:
+      path: of the file.
+      salt: as of `read_film`.
+
+    Returns:
+      The film.
+
+    Raises:
+      InputError: there is no such file, or it is no film.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    _check_size(path.stat().st_size, str(path))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    return read_film(data, str(path), salt=salt)
+
+
+def _check_size(size: int, name: str) -> None:
+    if size > MAX_BYTES:
+        raise InputError(
+            f"{name}: {size >> 20} MiB, above the limit of {MAX_BYTES >> 20} MiB for a film"
+        )
+
+
 def _read(data: bytes, salt: bytes | None) -> Film:
     if not data:
         raise Refused("an empty file")
-    if len(data) > MAX_BYTES:
-        raise Refused(f"{len(data) >> 20} MiB, above the limit of {MAX_BYTES >> 20} MiB of a film")
     # DICOM first: what stands before it may look like a TIFF, for programs that know only that.
     if looks_like_dicom(data):
         return read_dicom(data, salt)
