@@ -10,15 +10,18 @@ import metabone
 from metabone.interrupt import install
 
 MODULES = {
-    "demo": "smi",
+    "demo": "demo",
     "smi": "smi",
     "meta-dataset": "meta_dataset",
     "benchmark": "benchmark",
     "pretrain": "pretrain",
+    "adapt": "adapt",
+    "predict": "predict",
+    "export": "export",
     "runs": "runs_table",
     "compare": "compare_runs",
 }
-"""Command to the module of experiments whose `COMMAND` it is; `demo` is another name."""
+"""Command to the module of experiments whose `COMMAND` it is."""
 
 _HELP = ("--help", "-h", "-help", "help")
 
@@ -64,12 +67,7 @@ def _without_command(name: str) -> None:
 def _help() -> str:
     lines = ["metabone COMMAND [--name=value ...]", ""]
     for name, module in MODULES.items():
-        command = _experiments(module).COMMAND
-        summary = command.summary
-        if name.replace("-", "_") != command.name:
-            preset, (_, takes, _) = next(iter(command.presets.items()))
-            summary = f"The same as {command.name} --preset={preset}: {takes}."
-        lines.append(f"  {name:<14}{summary}")
+        lines.append(f"  {name:<14}{_experiments(module).COMMAND.summary}")
     return "\n".join(
         [*lines, "", "metabone COMMAND --help says all of one; metabone --version the version."]
     )

@@ -73,7 +73,11 @@ def parse(command: Command, arguments: Sequence[str]) -> Parsed:
       InputError: an unknown flag or preset, or a value of the wrong type.
     """
     groups = groups_of(command)
-    hints = {name: hint for group in groups for name, hint in typing.get_type_hints(group).items()}
+    hints = {
+        flag_of(name): hint
+        for group in groups
+        for name, hint in typing.get_type_hints(group).items()
+    }
     texts = _read(hints, arguments, command)
     preset = texts.pop("preset", next(iter(command.presets), ""))
     if command.presets and preset not in command.presets:
@@ -88,7 +92,7 @@ def parse(command: Command, arguments: Sequence[str]) -> Parsed:
 
     def given(group: type) -> dict[str, Any]:
         names = [field.name for field in dataclasses.fields(group)]
-        return {name: values[name] for name in names if name in values}
+        return {name: values[flag_of(name)] for name in names if flag_of(name) in values}
 
     own = given(command.settings)
     config = command.settings(**dict(command.presets[preset].values if preset else {}) | own)
@@ -98,6 +102,11 @@ def parse(command: Command, arguments: Sequence[str]) -> Parsed:
     runs = RunFlags(**given(RunFlags))
     places = runs.runs_dir, runs.run, runs.data_dir or None
     return Parsed(Call(command, config, tuple(own), preset, *places), runs, log_dir)
+
+
+def flag_of(name: str) -> str:
+    """The flag of a setting: its name, but for those of Python itself: `from_` is `--from`."""
+    return name.removesuffix("_")
 
 
 def groups_of(command: Command) -> list[type]:

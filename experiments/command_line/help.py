@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .command import Command
-from .flags import groups_of
+from .flags import flag_of, groups_of
 
 _INDENT = 28
 _VALUES = {int: "N", float: "X", str: "TEXT"}
@@ -43,7 +43,7 @@ def help_text(command: Command, program: str) -> str:
         for field in dataclasses.fields(group):
             text = f"{field.metadata['help']}{_default(command, field)}"
             theme = themes.setdefault(field.metadata.get("theme", "Settings"), [])
-            theme.append(_entry(_flag(field.name, hints[field.name]), text, width))
+            theme.append(_entry(_flag(flag_of(field.name), hints[field.name]), text, width))
     themes["This command"] += [
         _entry("--help, -h", "This text.", width),
         _entry("--version", "The version.", width),

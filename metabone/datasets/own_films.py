@@ -62,6 +62,15 @@ class LabelledFilms(NamedTuple):
             yield reading.decode(self.read_bytes(name), os.path.join(self.place, name), channels)
 
 
+def films_in_words(films: LabelledFilms) -> list[str]:
+    """Which films there are, in a few lines."""
+    counts = ", ".join(f"{name} {count}" for name, count in films.counts.items())
+    lines = [f"Films: {len(films.files)} in {films.place}", f"Classes: {counts}"]
+    if films.groups is not None:
+        lines.append(f"Patients: {len(set(films.groups))}")
+    return [*lines, *(f"{note[:1].upper()}{note[1:]}" for note in films.notes)]
+
+
 def read_labelled_films(path: str | os.PathLike) -> LabelledFilms:
     """Lists labelled films.
 

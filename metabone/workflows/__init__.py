@@ -6,6 +6,7 @@ Names are imported when they are first asked for, so that `--help` waits for non
 from metabone.lazy import lazy_names
 
 _MODULES = {
+    "adaptation": ("adapt",),
     "arms": ("Target", "both_models"),
     "backbones": (
         *("embed", "features_dir", "pretrain", "pretrained_backbone", "published_backbone"),
@@ -16,8 +17,10 @@ _MODULES = {
         *("split_images", "test_elsewhere"),
     ),
     "comparison": ("Comparison", "compare"),
+    "demo_films": ("write_demo_films",),
     "devices": ("make_devices",),
     "earlier_runs": ("classes_seen", "searched_by", "with_backbone_of"),
+    "export": ("export_model",),
     "family": ("entry_of",),
     "family_table": ("FamilyTable", "Protocol"),
     "film_data": (
@@ -26,7 +29,10 @@ _MODULES = {
     "film_table": ("Reading", "fill_film_table"),
     "learned_runs": ("arms_of", "load_learner"),
     "meta_training": ("meta_train",),
+    "model": ("Model", "Predictions", "load"),
+    "model_folder": ("check_new",),
     "networks": ("check_networks", "describe"),
+    "prediction_files": ("predictions_in_words", "write_prediction_files"),
     "task_table": ("TaskTable", "base_options", "fill_head_table", "fill_task_table"),
     "trained": ("Trained",),
 }

@@ -49,7 +49,7 @@ def write_folder(folder: str | os.PathLike, files: Mapping[str, bytes]) -> Path:
 
     Args:
       folder: is made.
-      files: content by name.
+      files: content by name, in which `/` parts folders.
 
     Returns:
       The folder.
@@ -64,7 +64,9 @@ def write_folder(folder: str | os.PathLike, files: Mapping[str, bytes]) -> Path:
         made = tempfile.mkdtemp(dir=path.absolute().parent, prefix=f".{path.name}-", suffix=".part")
         os.chmod(made, 0o755)  # mkdtemp's own is for the owner alone.
         for name, content in files.items():
-            with open(os.path.join(made, name), "wb") as file:
+            inner = os.path.join(made, name)
+            os.makedirs(os.path.dirname(inner), exist_ok=True)
+            with open(inner, "wb") as file:
                 file.write(content)
                 os.fsync(file.fileno())
         os.rename(made, path)

@@ -124,10 +124,11 @@ def in_chunks(call: Callable[[np.ndarray], Any], films: np.ndarray) -> Any:
     Returns:
       The tree of `[n, ...]` NumPy arrays.
     """
-    parts = []
-    for start in range(0, len(films), CHUNK):
-        chunk = films[start : start + CHUNK]
-        short = CHUNK - len(chunk)
-        full = np.concatenate([chunk, np.repeat(chunk[:1], short, 0)]) if short else chunk
-        parts.append(jax.tree.map(lambda leaf, n=len(chunk): np.asarray(leaf)[:n], call(full)))
+    parts = [_called(call, films[start : start + CHUNK]) for start in range(0, len(films), CHUNK)]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def _called(call: Callable[[np.ndarray], Any], chunk: np.ndarray) -> Any:
+    short = CHUNK - len(chunk)
+    full = np.concatenate([chunk, np.repeat(chunk[:1], short, 0)]) if short else chunk
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(chunk)], call(full))

@@ -1,0 +1,111 @@
+"""The card that goes with an exported model: what it is, on what, how good, and what it is not."""
+
+from metabone.workflows.model import Model
+
+CAUTION = (
+    "This is no medical device. It is made for research and teaching, was not tested on patients, "
+    "and must not be used to diagnose or to treat anyone."
+)
+
+_PATIENTS = "Patients were named and kept together."
+_NO_PATIENTS = (
+    "Patients were not named: films of one patient may have been learned from and tested on at "
+    "once, which makes figures too good."
+)
+
+
+def model_card(model: Model, program: str, weights: str) -> str:
+    """Writes the card in Markdown.
+
+    Args:
+      model: the model.
+      program: name of the exported program's file.
+      weights: name of the weights' file.
+
+    Returns:
+      The card.
+    """
+    size, _, channels = model.image_shape
+    mode = "L" if channels == 1 else "RGB"
+    told = model.summary()
+    lines = [f"| {_cell(head)} | {_cell(text)} |" for head, text in told.items()]
+    counts = [f"| {_cell(str(name))} | {count} |" for name, count in model.counts.items()]
+    stated = [
+        f"- {name.capitalize()}: {_line(str(model.about[name]))}"
+        for name in ("citation", "licence")
+        if name in model.about
+    ]
+    notes = [f"- {_line(note)}" for note in model.about["notes"]]
+    origin = [
+        f"- {_line(str(name))}: {_line(str(value))}"
+        for name, value in model.about["learner"].items()
+    ]
+    patients = _PATIENTS if model.about["patients_known"] else _NO_PATIENTS
+    return "\n".join(
+        [
+            "# Model card",
+            "",
+            f"**{CAUTION}**",
+            "",
+            f"Reads one film, `[{size}, {size}, {channels}]` uint8, as one of {len(model.classes)} "
+            "classes.",
+            "",
+            "## How good it is",
+            "",
+            "| | |",
+            "| --- | --- |",
+            *lines,
+            "",
+            "## Data",
+            "",
+            "| Class | Films |",
+            "| --- | --- |",
+            *counts,
+            "",
+            patients,
+            "",
+            *stated,
+            *notes,
+            "",
+            "## Learner",
+            "",
+            *origin,
+            f"- adapted with seed {model.about['seed']}",
+            "",
+            "## Intended use",
+            "",
+            "To study how films like those of the table above are told apart, by people who know "
+            "how they were taken. Films from elsewhere, of other ages, views or devices, are "
+            "outside of it: the figures above say nothing about them. This program does not mark "
+            "such films; `metabone predict` does.",
+            "",
+            "## Use",
+            "",
+            "With `pip install jax flatbuffers pillow`:",
+            "",
+            "```python",
+            "import jax, numpy as np, PIL.Image as pil, PIL.ImageOps as ops",
+            f'model = jax.export.deserialize(bytearray(open("{program}", "rb").read()))',
+            f'film = ops.pad(pil.open("film.png").convert("{mode}"), ({size}, {size}))',
+            f"images = np.asarray(film, np.uint8).reshape(1, {size}, {size}, {channels})",
+            'print(model.call(images)["probabilities"])  # of '
+            + ", ".join(_line(str(name)) for name in model.classes),
+            "```",
+            "",
+            "Images of any number are taken at once; `logits` and `features` are given too. Films "
+            "are padded with black to a square and resized by Lanczos, as labelled ones were; what "
+            f"is not 8 bits is scaled first. `{weights}` holds the weights, which are in the "
+            "program as well.",
+            "",
+        ]
+    )
+
+
+def _line(text: str) -> str:
+    """Text that cannot break out of its line, nor be taken for markup."""
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return clean.replace("<", "&lt;").replace("`", "'")
+
+
+def _cell(text: str) -> str:
+    return _line(text).replace("|", "\\|")

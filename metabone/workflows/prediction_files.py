@@ -1,0 +1,204 @@
+"""What a model says of films on disk: a table for programs and a page for people."""
+
+import csv
+import io
+import os
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from metabone.datasets.own_films import list_films, readable
+from metabone.datasets.reading import Picture
+from metabone.errors import InputError
+from metabone.report.predictions import FilmPage, write_predictions
+from metabone.workflows.film_arrays import to_arrays
+from metabone.workflows.model import Model, Predictions
+from metabone.workflows.model_folder import check_new
+
+TABLE, PAGE = "predictions.csv", "predictions.html"
+MOST_SHOWN = 100
+"""Films that the page shows in full."""
+
+_SHOWN_SIDE = 512
+_UNSAFE = ("=", "+", "-", "@", "\t", "\r")
+
+
+class FilmsRead(NamedTuple):
+    """Films on disk and what a model says of them.
+
+    Attributes:
+      files: `n` names of those that could be read.
+      shown: the first `MOST_SHOWN` of them, `[H, W]` or `[H, W, 3]` uint8, at most 512 a side.
+      images: `[n, size, size, C]` uint8, as the model read them.
+      predictions: of these.
+      unreadable: name to reason of the others.
+    """
+
+    files: tuple[str, ...]
+    shown: tuple[np.ndarray, ...]
+    images: np.ndarray
+    predictions: Predictions
+    unreadable: dict[str, str]
+
+
+def predict_films(model: Model, films: str | os.PathLike) -> FilmsRead:
+    """Reads films on disk.
+
+    Args:
+      model: reads them.
+      films: a folder, a zip or a single image.
+
+    Returns:
+      What it says.
+
+    Raises:
+      InputError: there are no films, or none can be read.
+    """
+    names, read_bytes = list_films(films)
+    files: list[str] = []
+    shown: list[np.ndarray] = []
+    images: list[np.ndarray] = []
+    unreadable: dict[str, str] = {}
+    channels = model.image_shape[-1]
+    for name, picture, reason in readable(names, read_bytes, channels):
+        if picture is None:
+            unreadable[name] = reason
+            continue
+        files.append(name)
+        images.append(to_arrays([picture], 1, model.image_shape).images[0])
+        if len(shown) < MOST_SHOWN:
+            shown.append(_small(picture))
+    if not files:
+        name, reason = next(iter(unreadable.items()))
+        raise InputError(f"{films}: none of {len(names)} files can be read; {name}: {reason}")
+    stacked = np.stack(images)
+    predictions = model.predict_read(stacked)
+    return FilmsRead(tuple(files), tuple(shown), stacked, predictions, unreadable)
+
+
+def write_prediction_files(
+    model: Model, films: str | os.PathLike, out: str | os.PathLike, *, maps: int = MOST_SHOWN
+) -> FilmsRead:
+    """Reads films on disk and writes `predictions.csv` and `predictions.html`.
+
+    Args:
+      model: reads them.
+      films: a folder, a zip or a single image.
+      out: is made.
+      maps: how many films are shown with an occlusion map, at most `MOST_SHOWN`.
+
+    Returns:
+      What was read.
+
+    Raises:
+      InputError: `out` exists, there are no films, or none can be read.
+    """
+    folder = check_new(out)
+    read = predict_films(model, films)
+    pages = _pages(model, read, maps)
+    try:
+        folder.mkdir(parents=True)
+        (folder / TABLE).write_text(table_of(model, read), "utf-8", newline="")
+        write_predictions(
+            folder / PAGE,
+            title=f"Predictions of {len(read.files)} films",
+            classes=[str(name) for name in model.classes],
+            films=pages,
+            model=_told(model, read),
+        )
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from None
+    return read
+
+
+def predictions_in_words(model: Model, read: FilmsRead) -> list[str]:
+    """What was found, in a few lines."""
+    answers, warnings = read.predictions.answers, read.predictions.warnings
+    counts = ", ".join(f"{name} {(answers == name).sum()}" for name in model.classes)
+    marked = sum(bool(warning) for warning in warnings)
+    lines = [f"{len(read.files)} films read: {counts}.", f"{marked} of them are marked."]
+    if read.unreadable:
+        lines.append(f"{len(read.unreadable)} could not be read: {', '.join(read.unreadable)}.")
+    return [*lines, model.verdict]
+
+
+def table_of(model: Model, read: FilmsRead) -> str:
+    """The table: file, answer, one probability a class, set at 90 %, warning; ordered by file.
+
+    Cells that a spreadsheet would take for a formula begin with an apostrophe.
+    """
+    rows: dict[str, list[str]] = {}
+    found = read.predictions
+    for row, file in enumerate(read.files):
+        rows[file] = [
+            str(found.answers[row]),
+            *(f"{share:.6f}" for share in found.probabilities[row]),
+            " | ".join(map(str, found.conformal[row])),
+            found.warnings[row],
+        ]
+    for file, reason in read.unreadable.items():
+        blank = [""] * (len(model.classes) + 2)
+        rows[file] = [*blank, f"Could not be read: {reason}"]
+    names = [f"p({name})" for name in model.classes]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "answer", *names, "set at 90 %", "warning"])
+    for file, cells in sorted(rows.items()):
+        writer.writerow([_safe(cell) for cell in (file, *cells)])
+    return text.getvalue()
+
+
+def _pages(model: Model, read: FilmsRead, maps: int) -> list[FilmPage]:
+    found, known = read.predictions, model.films
+    pages = []
+    for row, file in enumerate(read.files):
+        # The page shows no more than the first; the others are in its table alone.
+        full = row < len(read.shown)
+        image = read.shown[row] if full else _flat(read.images[row])
+        nearest = [
+            (
+                _flat(known.thumbnails[place]),
+                str(model.classes[known.labels[place]]),
+                known.files[place],
+            )
+            for place in found.nearest[row]
+        ]
+        size = (image.shape[1], image.shape[0])
+        pages.append(
+            FilmPage(
+                file=file,
+                image=image,
+                answer=str(found.answers[row]),
+                probabilities=found.probabilities[row].tolist(),
+                conformal=[str(name) for name in found.conformal[row]],
+                warning=found.warnings[row],
+                nearest=nearest if full else (),
+                occlusion=model.explain_read(read.images[row], size)
+                if full and row < maps
+                else None,
+            )
+        )
+    return pages
+
+
+def _told(model: Model, read: FilmsRead) -> dict[str, str]:
+    told = model.summary()
+    if read.unreadable:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in read.unreadable.items())
+        told["Could not be read"] = f"{reasons}."
+    return told
+
+
+def _small(picture: Picture) -> np.ndarray:
+    image = picture.image.copy()
+    image.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def _flat(image: np.ndarray) -> np.ndarray:
+    return image[..., 0] if image.shape[-1] == 1 else image
+
+
+def _safe(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_UNSAFE) else cell
