@@ -32,7 +32,7 @@ def jpeg_size(frame: bytes) -> Size:
       Its size.
 
     Raises:
-      Refused: there is no start of a frame in it.
+      Refused: there is no start of a frame in it, or no scan.
     """
     position = 2
     if frame[:2] != b"\xff\xd8":
@@ -47,8 +47,10 @@ def jpeg_size(frame: bytes) -> Size:
         (length,) = unpack_from(">H", frame, position + 2)
         is_frame = 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
         if (is_frame or marker == 0xF7) and position + 10 <= len(frame):
+            if b"\xff\xda" not in frame:
+                raise Refused("damaged; its JPEG frame has no scan")
             return Size(*unpack_from(">HHB", frame, position + 5))
-        if marker in (0xD9, 0xDA):
+        if marker in (0xD9, 0xDA):  # The end, or a scan that no frame comes before.
             break
         position += 2 + length
     raise Refused("damaged; its JPEG frame has no header")
@@ -86,6 +88,20 @@ def check_tiles(frame: bytes) -> None:
     tiles = -(-(right - tile_left) // width) * -(-(bottom - tile_top) // height)
     if tiles > 1 + (right - left) * (bottom - top) // MIN_TILE:
         raise Refused("its JPEG 2000 stream has more tiles than any film (a decompression bomb?)")
+
+
+def check_end(frame: bytes) -> None:
+    """Checks that a JPEG or JPEG 2000 frame has its end; decoders fill up what is missing.
+
+    Args:
+      frame: the compressed bytes.
+
+    Raises:
+      Refused: its last marker is missing.
+    """
+    # Some padding behind it is common.
+    if b"\xff\xd9" not in frame[-64:]:
+        raise Refused("cut off; the end of its compressed pixels is missing")
 
 
 def check_runs(frame: bytes, size: Size, sample_bytes: int) -> None:

@@ -11,7 +11,14 @@ except ImportError:
     # Compressed films alone need it.
     encapsulate = get_decoder = None
 
-from metabone.imaging.codestreams import Size, check_runs, check_tiles, jpeg2000_size, jpeg_size
+from metabone.imaging.codestreams import (
+    Size,
+    check_end,
+    check_runs,
+    check_tiles,
+    jpeg2000_size,
+    jpeg_size,
+)
 from metabone.imaging.elements import (
     BIG_ENDIAN,
     DEFLATED,
@@ -157,6 +164,7 @@ def _compressed(dataset: Dataset, syntax: str, layout: Layout) -> tuple[np.ndarr
                 f"damaged; its header says {_words(layout.size)}, its compressed pixels "
                 f"{_words(size)}"
             )
+        check_end(frame)
         if syntax in _JPEG_2000:
             check_tiles(frame)
     return _decode(frame, syntax, layout)

@@ -182,7 +182,7 @@ def fragments(dataset: Dataset, element: Element) -> bytes:
       The compressed frame.
 
     Raises:
-      Refused: it is not made of items.
+      Refused: it is not made of items, or cut off.
     """
     data, encoding = dataset.data, Encoding(implicit=True, little=True)
     pieces, position, count = [], element.start, 0
@@ -193,6 +193,8 @@ def fragments(dataset: Dataset, element: Element) -> bytes:
         count += 1
         if tag != _ITEM or length is None or count > MAX_ELEMENTS:
             raise Refused("its compressed pixels are not in pieces as DICOM asks for")
+        if start + length > len(data):
+            raise Refused("cut off within its compressed pixels")
         if count > 1:  # The first item is a table of offsets, of no use to a single frame.
             pieces.append(data[start : start + length])
         position = start + length
