@@ -1,7 +1,7 @@
 """What a meta-learner is, and the pieces that every learner shares."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,8 @@ import optax
 
 from metabone.episodes.types import Episode, Examples
 from metabone.errors import InputError
+from metabone.learners.refusals import among, check_examples, check_images
+from metabone.nets.device_axes import vary_together
 from metabone.nets.network import Network, NormStats, Params
 
 MetaParams = Any
@@ -17,21 +19,164 @@ Loss = Callable[[jax.Array, jax.Array], jax.Array]
 Norm = Literal["inductive", "transductive"]
 
 
+class Init(Protocol):
+    """`init(key, image_shape)` to meta-parameters: where meta-learning begins."""
+
+    def __call__(self, key: jax.Array, image_shape: tuple[int, ...]) -> MetaParams:
+        """Draws the meta-parameters.
+
+        Args:
+          key: a typed key.
+          image_shape: `[H, W, C]` of one image, or the shape of its stored features.
+
+        Returns:
+          Any pytree of arrays.
+        """
+        ...
+
+
+class MetaGradient(Protocol):
+    """`meta_gradient(meta_params, episode, key, step=0)` to a gradient and metrics.
+
+    A function of one's own may leave `step` away: `meta_step` gives it to those that take it.
+    """
+
+    def __call__(
+        self,
+        meta_params: MetaParams,
+        episode: Episode,
+        key: jax.Array,
+        *,
+        step: int | jax.Array = 0,
+    ) -> tuple[MetaParams, Metrics]:
+        """What one task asks of the meta-parameters.
+
+        Args:
+          meta_params: as from `init`.
+          episode: one task.
+          key: what is drawn on the task is drawn from it.
+          step: of the outer loop, from 0, an int32 scalar that may be traced; what follows a
+            schedule follows it.
+
+        Returns:
+          What the outer optimiser descends, like `meta_params` (zero where nothing is learned), and
+          scalars by name.
+        """
+        ...
+
+
+class Adapt(Protocol):
+    """`adapt(meta_params, support, key)` to whatever `predict` takes."""
+
+    def __call__(self, meta_params: MetaParams, support: Examples, key: jax.Array) -> Any:
+        """Learns a task from its labelled images.
+
+        Args:
+          meta_params: as from `init`.
+          support: images `[n, H, W, C]` float and their labels `[n]`.
+          key: what is drawn is drawn from it.
+
+        Returns:
+          Any pytree of arrays.
+        """
+        ...
+
+
+class Predict(Protocol):
+    """`predict(adapted, images)` to logits."""
+
+    def __call__(self, adapted: Any, images: jax.Array) -> jax.Array:
+        """Answers for images of an adapted task.
+
+        Args:
+          adapted: as from `adapt`.
+          images: `[n, H, W, C]` float.
+
+        Returns:
+          `[n, ways]` logits, or what the learner's loss takes.
+        """
+        ...
+
+
+class Learned(Protocol):
+    """`learned(meta_params)` to what of them is learned across tasks."""
+
+    def __call__(self, meta_params: MetaParams) -> Any:
+        """Says what an outer optimiser may move, weight decay included.
+
+        Args:
+          meta_params: as from `init`; only the structure counts.
+
+        Returns:
+          A tree of `bool` like `meta_params`.
+        """
+        ...
+
+
 class MetaLearner(NamedTuple):
     """A way to learn from tasks, as pure functions of one task; callers map over tasks.
 
     Attributes:
-      init: `(key, image_shape [H, W, C]) -> meta_params`.
-      meta_gradient: `(meta_params, episode, key) -> (gradient like meta_params, metrics)`, or None
-        for a baseline, which learns nothing across tasks. What is frozen has a gradient of zero.
-      adapt: `(meta_params, support, key) -> adapted`.
-      predict: `(adapted, images [n, H, W, C]) -> logits [n, ways]`.
+      init: see `Init`.
+      meta_gradient: see `MetaGradient`; None for a baseline, which learns nothing across tasks.
+      adapt: see `Adapt`.
+      predict: see `Predict`.
+      learned: see `Learned`; None where all is.
     """
 
-    init: Callable[[jax.Array, tuple[int, ...]], MetaParams]
-    meta_gradient: Callable[[MetaParams, Episode, jax.Array], tuple[MetaParams, Metrics]] | None
-    adapt: Callable[[MetaParams, Examples, jax.Array], Any]
-    predict: Callable[[Any, jax.Array], jax.Array]
+    init: Init
+    meta_gradient: MetaGradient | None
+    adapt: Adapt
+    predict: Predict
+    learned: Learned | None = None
+
+
+def guarded(learner: MetaLearner) -> MetaLearner:
+    """A learner that refuses what it would be silently wrong on, and is right in `jax.shard_map`.
+
+    Images that are not scaled and labels that are too few are refused by their types. What differs
+    from device to device inside `shard_map` meets no parameters that do not, so that gradients are
+    those of each device's own task, see `nets.device_axes`.
+
+    Args:
+      learner: any.
+
+    Returns:
+      The same learner to all that it can use.
+    """
+    of_task = learner.meta_gradient
+
+    def meta_gradient(
+        meta_params: MetaParams, episode: Episode, key: jax.Array, *, step: int | jax.Array = 0
+    ) -> tuple[MetaParams, Metrics]:
+        for part in episode:
+            check_examples(part)
+        return of_task(*vary_together((meta_params, episode, key), step), step=step)
+
+    def adapt(meta_params: MetaParams, support: Examples, key: jax.Array) -> Any:
+        check_examples(support)
+        return learner.adapt(*vary_together((meta_params, support, key)))
+
+    def predict(adapted: Any, images: jax.Array) -> jax.Array:
+        check_images(images)
+        return learner.predict(*vary_together((adapted, images)))
+
+    gradient = None if of_task is None else meta_gradient
+    return learner._replace(meta_gradient=gradient, adapt=adapt, predict=predict)
+
+
+def all_but_stats(meta_params: Any) -> Any:
+    """The `learned` of learners whose batch statistics are a template.
+
+    Args:
+      meta_params: a named tuple with a field `norm_stats`.
+
+    Returns:
+      A tree of `bool` like it.
+    """
+    learned = jax.tree.map(lambda _: True, meta_params)
+    stats = jax.tree.map(lambda _: False, meta_params.norm_stats)
+    return learned._replace(norm_stats=stats)
 
 
 class Adapted(NamedTuple):
@@ -57,8 +202,12 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
       labels: `[n]` int.
 
     Returns:
-      Scalar, in nats.
+      Scalar, in nats; NaN, as its gradient, where a traced label is none of the classes.
+
+    Raises:
+      InputError: labels that are one-hot, of another number, not integers or beyond the classes.
     """
+    logits = among(logits, labels)
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 
@@ -165,10 +314,8 @@ def prediction(
 
 
 def query_gradient(
-    adapt: Callable[[MetaParams, Examples, jax.Array], Any],
-    logits: Callable[[Any, jax.Array], jax.Array],
-    loss: Loss,
-) -> Callable[[MetaParams, Episode, jax.Array], tuple[MetaParams, Metrics]]:
+    adapt: Adapt, logits: Callable[[Any, jax.Array], jax.Array], loss: Loss
+) -> MetaGradient:
     """Makes a learner's `meta_gradient`: that of the query loss, through all that `adapt` does.
 
     Args:
@@ -177,7 +324,7 @@ def query_gradient(
       loss: `(logits, labels) -> scalar`, a mean over examples.
 
     Returns:
-      `(meta_params, episode, key) -> (gradient like meta_params, metrics)`.
+      The function; nothing of it follows the outer step.
     """
 
     def query_loss(
@@ -187,4 +334,11 @@ def query_gradient(
         value = loss(outputs, episode.query.labels)
         return value, query_metrics(value, outputs, episode.query.labels)
 
-    return jax.grad(query_loss, has_aux=True)
+    def meta_gradient(
+        meta_params: MetaParams, episode: Episode, key: jax.Array, *, step: int | jax.Array = 0
+    ) -> tuple[MetaParams, Metrics]:
+        del step
+        given = vary_together((meta_params, episode, key))
+        return jax.grad(query_loss, has_aux=True)(*given)
+
+    return meta_gradient

@@ -11,10 +11,13 @@ from metabone.learners.base import (
     Loss,
     MetaLearner,
     Norm,
+    all_but_stats,
     cross_entropy,
+    guarded,
     prediction,
     query_gradient,
 )
+from metabone.learners.refusals import among
 from metabone.nets.network import Network, NormStats, Params
 
 
@@ -70,7 +73,7 @@ def protonet(
 
     def solve(features, labels, head):
         del head
-        members = jax.nn.one_hot(labels, ways, dtype=features.dtype)
+        members = _one_hot(labels, ways, features)
         return (members.T @ features) / members.sum(0)[:, None]
 
     def answer(features, prototypes):
@@ -103,8 +106,9 @@ def r2d2(
     """
 
     def solve(features, labels, head):
-        targets = jax.nn.one_hot(labels, ways, dtype=features.dtype)
-        gram = features @ features.T + jnp.exp(head["log_lambda"]) * jnp.eye(len(features))
+        targets = _one_hot(labels, ways, features)
+        unit = jnp.eye(len(features), dtype=features.dtype)
+        gram = features @ features.T + jnp.exp(head["log_lambda"]) * unit
         weights = features.T @ jax.scipy.linalg.solve(gram, targets, assume_a="pos")
         return {"weights": weights, "alpha": head["alpha"], "beta": head["beta"]}
 
@@ -137,4 +141,10 @@ def _on_embedding(network, ways, start, solve, answer, norm, loss) -> MetaLearne
         weights, norm_stats, head = adapted
         return answer(embed(weights, norm_stats, images, norm == "transductive")[0], head)
 
-    return MetaLearner(init, query_gradient(adapt, logits, loss), adapt, prediction(logits, norm))
+    gradient = query_gradient(adapt, logits, loss)
+    return guarded(MetaLearner(init, gradient, adapt, prediction(logits, norm), all_but_stats))
+
+
+def _one_hot(labels: jax.Array, ways: int, features: jax.Array) -> jax.Array:
+    rows = jax.nn.one_hot(labels, ways, dtype=features.dtype)
+    return among(rows, labels)

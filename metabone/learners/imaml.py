@@ -13,8 +13,10 @@ from metabone.learners.base import (
     MetaLearner,
     Metrics,
     Norm,
+    all_but_stats,
     check_norm,
     cross_entropy,
+    guarded,
     predictor,
     query_logits,
     query_metrics,
@@ -89,9 +91,9 @@ def imaml(
         return descend(regularised, centre, inner_rate, steps)
 
     def meta_gradient(
-        meta_params: TrainedParams, episode: Episode, key: jax.Array
+        meta_params: TrainedParams, episode: Episode, key: jax.Array, *, step: int | jax.Array = 0
     ) -> tuple[TrainedParams, Metrics]:
-        del key  # nothing is drawn
+        del key, step  # nothing is drawn or scheduled
         look, support_loss = on_support(meta_params, episode.support)
         weights = minimise(meta_params, support_loss, inner_steps)
 
@@ -110,6 +112,9 @@ def imaml(
             return jax.tree.map(lambda v, h: v + h / strength, vector, pull_back(vector)[0])
 
         solved, _ = jax.scipy.sparse.linalg.cg(product, wanted, maxiter=solver_steps)
+        # Of a gradient that is none the solver makes zeros.
+        none = jnp.isnan(metrics["loss"])
+        solved = jax.tree.map(lambda leaf: jnp.where(none, jnp.nan, leaf), solved)
         zeros = jax.tree.map(jnp.zeros_like, meta_params.norm_stats)
         return TrainedParams(solved, zeros), metrics
 
@@ -119,4 +124,5 @@ def imaml(
         weights = minimise(meta_params, support_loss, test_steps)
         return Adapted(weights, look(weights)[1])
 
-    return MetaLearner(init, meta_gradient, adapt, predictor(network, norm))
+    predict = predictor(network, norm)
+    return guarded(MetaLearner(init, meta_gradient, adapt, predict, all_but_stats))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from metabone.errors import InputError
+from metabone.nets.device_axes import in_shard_map, vary_together
 
 
 def descend(
@@ -38,9 +39,12 @@ def descend(
     Raises:
       InputError: an optimiser that cannot be differentiated where a gradient is zero.
     """
-    optimizer = rates if isinstance(rates, optax.GradientTransformation) else _by_rates(rates)
-    if optimizer is rates and not first_order:
+    by_rates = not isinstance(rates, optax.GradientTransformation)
+    optimizer = _by_rates(rates) if by_rates else rates
+    if not (by_rates or first_order):
         _check_differentiable(optimizer, params)
+    if in_shard_map():
+        params = vary_together(params, jax.eval_shape(loss, params), rates if by_rates else ())
 
     def step(carry, _):
         current, state = carry
@@ -53,13 +57,16 @@ def descend(
     if remat and not first_order:
         # No common subexpressions to guard against: the recomputation lives in another scan body.
         step = jax.checkpoint(step, prevent_cse=False)
-    return jax.lax.scan(step, (params, optimizer.init(params)), None, length=steps)[0][0]
+    start = vary_together((params, optimizer.init(params)))
+    return jax.lax.scan(step, start, None, length=steps)[0][0]
 
 
 def _by_rates(rates: Any) -> optax.GradientTransformation:
     def update(gradient, state, params):
-        one = isinstance(rates, int | float | jax.Array) and jnp.ndim(rates) == 0
-        each = jax.tree.map(lambda _: rates, params) if one else rates
+        one = jax.tree_util.all_leaves([rates]) and jnp.ndim(rates) == 0
+        # A NumPy scalar has a dtype, which arithmetic would widen to; a Python number has none.
+        rate = float(rates) if one and not isinstance(rates, jax.Array) else rates
+        each = jax.tree.map(lambda _: rate, params) if one else rates
         return jax.tree.map(lambda r, g: -r * g, each, gradient), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

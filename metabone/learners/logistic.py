@@ -8,9 +8,10 @@ import optax
 
 from metabone.episodes.types import Examples
 from metabone.errors import InputError
-from metabone.learners.base import MetaLearner, cross_entropy, prediction
+from metabone.learners.base import MetaLearner, all_but_stats, cross_entropy, guarded, prediction
 from metabone.learners.embedding import Embedded
 from metabone.learners.transfer import TrainedParams
+from metabone.nets.device_axes import device_axes
 from metabone.nets.network import Network
 
 
@@ -35,7 +36,8 @@ def logistic_head(
       was trained otherwise.
 
     Raises:
-      InputError: fewer than two ways, a strength or number of steps that cannot be.
+      InputError: fewer than two ways, a strength or number of steps that cannot be; in use, inside
+        a `jax.shard_map` that checks what varies, which optax's line search does not pass.
     """
     if ways < 2:
         raise InputError(f"ways (={ways}): expected at least 2")
@@ -57,6 +59,11 @@ def logistic_head(
     def adapt(meta_params: TrainedParams, support: Examples, key: jax.Array) -> Embedded:
         del key
         seen = features(*meta_params, support.images)
+        if device_axes(seen):
+            raise InputError(
+                "logistic_head differs by device only in jax.shard_map(..., check_vma=False): "
+                "optax's line search does not pass the check"
+            )
 
         def objective(head):
             penalty = strength / 2 * jnp.square(head["weights"]).sum()
@@ -71,7 +78,7 @@ def logistic_head(
     def logits(adapted: Embedded, images: jax.Array) -> jax.Array:
         return _answer(features(adapted.weights, adapted.norm_stats, images), adapted.head)
 
-    return MetaLearner(init, None, adapt, prediction(logits, "inductive"))
+    return guarded(MetaLearner(init, None, adapt, prediction(logits, "inductive"), all_but_stats))
 
 
 def _answer(features: jax.Array, head: dict[str, jax.Array]) -> jax.Array:

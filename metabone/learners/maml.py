@@ -1,4 +1,4 @@
-"""Model-agnostic meta-learning (Finn et al. 2017), the seed's learner."""
+"""Model-agnostic meta-learning (Finn et al. 2017), the learner of Min and Kang (2018)."""
 
 from typing import Any, NamedTuple
 
@@ -13,9 +13,11 @@ from metabone.learners.base import (
     Adapted,
     Loss,
     MetaLearner,
+    Metrics,
     Norm,
     check_norm,
     cross_entropy,
+    guarded,
     look_at_support,
     predictor,
     query_logits,
@@ -58,9 +60,9 @@ def maml(
     """Learns an initialisation from which a few gradient steps solve a new task.
 
     theta' = theta - inner_rate * grad loss(support; theta), `inner_steps` times, and the
-    meta-gradient is that of loss(query; theta') in theta (Min and Kang 2018, eq. 1 to 3). What the
-    seed describes as the meta-learner's one update followed by the learner's several on the same
-    images is inner steps 1..K.
+    meta-gradient is that of loss(query; theta') in theta (Min and Kang 2018, eq. 1 to 3). What they
+    describe as the meta-learner's one update followed by the learner's several on the same images
+    is inner steps 1..K.
 
     Args:
       network: see `nets.network.Network`.
@@ -128,9 +130,9 @@ def maml(
         return Adapted(adapted, seen.stats(adapted))
 
     def meta_gradient(
-        meta_params: MamlParams, episode: Episode, key: jax.Array
-    ) -> tuple[MamlParams, dict[str, jax.Array]]:
-        del key  # nothing is drawn
+        meta_params: MamlParams, episode: Episode, key: jax.Array, *, step: int | jax.Array = 0
+    ) -> tuple[MamlParams, Metrics]:
+        del key, step  # nothing is drawn or scheduled
         mask = learned(meta_params.weights)
 
         def query_loss(leaves: list[jax.Array], rates: list[jax.Array]) -> tuple[jax.Array, Any]:
@@ -152,4 +154,11 @@ def maml(
         del key
         return adapt_by(meta_params, support, test_steps)
 
-    return MetaLearner(init, meta_gradient, adapt, predictor(network, norm))
+    def learned_part(meta_params: MamlParams) -> MamlParams:
+        structure = jax.tree.structure(meta_params.weights)
+        weights = jax.tree.unflatten(structure, learned(meta_params.weights))
+        stats = jax.tree.map(lambda _: False, meta_params.norm_stats)
+        return MamlParams(weights, stats, [True] * len(meta_params.rates))
+
+    predict = predictor(network, norm)
+    return guarded(MetaLearner(init, meta_gradient, adapt, predict, learned_part))

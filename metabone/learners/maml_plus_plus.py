@@ -1,5 +1,6 @@
 """MAML++ (Antoniou et al. 2019): MAML made stable, each of its changes a switch."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -17,10 +18,14 @@ from metabone.learners.base import (
     Norm,
     check_norm,
     cross_entropy,
+    guarded,
     predictor,
     query_metrics,
 )
+from metabone.nets.device_axes import vary_together
 from metabone.nets.network import Network, NormStats, Params
+
+Schedule = Callable[[jax.Array], jax.Array]
 
 
 class MamlPlusPlusParams(NamedTuple):
@@ -44,8 +49,8 @@ def maml_plus_plus(
     inner_rate: float = 0.1,
     inner_steps: int = 5,
     test_steps: int = 5,
-    order: int | jax.Array = 2,
-    step_weights: jax.Array | None = None,
+    order: int | jax.Array | Schedule = 2,
+    step_weights: jax.Array | Schedule | None = None,
     learn_rates: bool = True,
     step_affine: bool = True,
     step_stats: bool = True,
@@ -55,10 +60,10 @@ def maml_plus_plus(
 ) -> MetaLearner:
     """MAML with a loss after each step, a rate for each leaf and step, and batch norms by step.
 
-    Two of the paper's changes follow the outer step and are arrays here, so that one program serves
-    all their values: `order` (its derivative-order annealing) and `step_weights` (see
-    `annealed_step_weights`). Give `meta_step` a function from the outer step to the learner. Its
-    last change, an outer rate falling along a cosine, belongs to the outer optimiser.
+    Two of the paper's changes follow the outer step, and are values or, as optax's schedules,
+    functions of that step, which `meta_gradient` is given: `order` (its derivative-order annealing)
+    and `step_weights` (see `annealed_step_weights`). Its last change, an outer rate falling along a
+    cosine, belongs to the outer optimiser.
 
     What has a value for each step has `inner_steps` of them. Step k of the support, and the queries
     after it, take value k; steps beyond the last, in tests, take the last.
@@ -68,10 +73,10 @@ def maml_plus_plus(
       inner_rate: of the loss averaged over examples; where rates are learned, their start.
       inner_steps: while meta-training, at least 1.
       test_steps: in `adapt`.
-      order: of the meta-gradient, 2 or 1; only one of both is computed, though both are compiled if
-        it is an array.
-      step_weights: `[inner_steps]`, what the query loss after each step counts; None for the last
-        alone. What counts nothing is not computed.
+      order: of the meta-gradient, 2 or 1, or a function of the outer step to an int32 scalar; only
+        one of both is computed, though both are compiled if it is an array.
+      step_weights: `[inner_steps]`, what the query loss after each step counts, or a function of
+        the outer step to that; None for the last alone. What counts nothing is not computed.
       learn_rates: learns one rate for each adapting leaf and step.
       step_affine: scales and biases of batch norms for each step, which then do not adapt.
       step_stats: keeps running statistics of the queries for each step, by which inductive queries
@@ -150,7 +155,9 @@ def maml_plus_plus(
 
         return at, step, roles_lib.take(weights, adapts), template
 
-    def gradient_of_order(meta_params: MamlPlusPlusParams, episode: Episode, first_order: bool):
+    def gradient_of_order(
+        meta_params: MamlPlusPlusParams, episode: Episode, shares: jax.Array, first_order: bool
+    ):
         _, learned, _ = masks(meta_params.weights)
         support, query = episode
 
@@ -169,16 +176,16 @@ def maml_plus_plus(
             def one(leaves, given):
                 row, weight = given
                 leaves = step(leaves, row, support, first_order)
-                silent = jax.tree.map(
-                    lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(answer, leaves, row)
-                )
+                like = jax.eval_shape(answer, leaves, row)
+                zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), like)
+                silent = vary_together(zeros, like)
                 counted = (weight != 0) | (row == inner_steps - 1)
                 outputs, stats = jax.lax.cond(counted, lambda: answer(leaves, row), lambda: silent)
                 value = loss(outputs, query.labels)
                 return leaves, (jnp.where(weight != 0, weight * value, 0), outputs, stats, counted)
 
             rows = jnp.arange(inner_steps)
-            _, (losses, outputs, stats, counted) = jax.lax.scan(one, start, (rows, step_weights))
+            _, (losses, outputs, stats, counted) = jax.lax.scan(one, start, (rows, shares))
             last = outputs[-1]
             metrics = query_metrics(loss(last, query.labels), last, query.labels)
             return losses.sum(), (metrics, stats, counted)
@@ -198,15 +205,21 @@ def maml_plus_plus(
         return MamlPlusPlusParams(weights, away, by_rate), metrics
 
     def meta_gradient(
-        meta_params: MamlPlusPlusParams, episode: Episode, key: jax.Array
+        meta_params: MamlPlusPlusParams,
+        episode: Episode,
+        key: jax.Array,
+        *,
+        step: int | jax.Array = 0,
     ) -> tuple[MamlPlusPlusParams, Metrics]:
         del key  # nothing is drawn
-        if isinstance(order, int):
-            return gradient_of_order(meta_params, episode, order == 1)
+        shares = step_weights(step) if callable(step_weights) else step_weights
+        now = order(step) if callable(order) else order
+        if isinstance(now, int):
+            return gradient_of_order(meta_params, episode, shares, now == 1)
         return jax.lax.cond(
-            order == 1,
-            lambda: gradient_of_order(meta_params, episode, True),
-            lambda: gradient_of_order(meta_params, episode, False),
+            now == 1,
+            lambda: gradient_of_order(meta_params, episode, shares, True),
+            lambda: gradient_of_order(meta_params, episode, shares, False),
         )
 
     def adapt(meta_params: MamlPlusPlusParams, support: Examples, key: jax.Array) -> Adapted:
@@ -222,7 +235,13 @@ def maml_plus_plus(
             return Adapted(weights, jax.tree.map(lambda s: s[last], meta_params.norm_stats))
         return Adapted(weights, network.apply(weights, template, support.images, True)[1])
 
-    return MetaLearner(init, meta_gradient, adapt, predictor(network, norm))
+    def learned_part(meta_params: MamlPlusPlusParams) -> MamlPlusPlusParams:
+        _, learned, _ = masks(meta_params.weights)
+        weights = jax.tree.unflatten(jax.tree.structure(meta_params.weights), learned)
+        stats = jax.tree.map(lambda _: step_stats, meta_params.norm_stats)
+        return MamlPlusPlusParams(weights, stats, [True] * len(meta_params.rates))
+
+    return guarded(MetaLearner(init, meta_gradient, adapt, predictor(network, norm), learned_part))
 
 
 def annealed_step_weights(inner_steps: int, progress: float | jax.Array) -> jax.Array:

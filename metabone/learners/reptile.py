@@ -12,12 +12,15 @@ from metabone.learners.base import (
     MetaLearner,
     Metrics,
     Norm,
+    all_but_stats,
     check_norm,
     cross_entropy,
+    guarded,
     predictor,
     query_metrics,
 )
 from metabone.learners.transfer import TrainedParams
+from metabone.nets.device_axes import vary_together
 from metabone.nets.network import Network
 
 
@@ -76,6 +79,10 @@ def reptile(
             outputs, _ = network.apply(weights, start.norm_stats, images, True)
             return loss(outputs, labels), outputs
 
+        if not isinstance(examples.labels, jax.core.Tracer):
+            # Minibatches are traced: labels that have values are looked at here.
+            jax.eval_shape(lambda w: batch_loss(w, *examples)[0], start.weights)
+
         def step(carry, rows):
             weights, state = carry
             images, labels = examples.images[rows], examples.labels[rows]
@@ -85,13 +92,14 @@ def reptile(
             updates, state = optimizer.update(gradient, state, weights)
             return (optax.apply_updates(weights, updates), state), metrics
 
-        carry = (start.weights, optimizer.init(start.weights))
+        carry = vary_together((start.weights, optimizer.init(start.weights)), examples)
         (weights, _), metrics = jax.lax.scan(step, carry, rows)
         return weights, metrics
 
     def meta_gradient(
-        meta_params: TrainedParams, episode: Episode, key: jax.Array
+        meta_params: TrainedParams, episode: Episode, key: jax.Array, *, step: int | jax.Array = 0
     ) -> tuple[TrainedParams, Metrics]:
+        del step
         everything = jax.tree.map(lambda *parts: jnp.concatenate(parts), *episode)
         weights, metrics = train(meta_params, everything, inner_steps, inner_batch, key)
         gradient = jax.tree.map(jnp.subtract, meta_params.weights, weights)
@@ -103,7 +111,8 @@ def reptile(
         _, stats = network.apply(weights, meta_params.norm_stats, support.images, True)
         return Adapted(weights, stats)
 
-    return MetaLearner(init, meta_gradient, adapt, predictor(network, norm))
+    predict = predictor(network, norm)
+    return guarded(MetaLearner(init, meta_gradient, adapt, predict, all_but_stats))
 
 
 def _with_metrics(value, outputs, labels):

@@ -13,10 +13,13 @@ from metabone.learners.base import (
     Loss,
     MetaLearner,
     Norm,
+    all_but_stats,
     cross_entropy,
+    guarded,
     look_at_support,
     predictor,
 )
+from metabone.nets.device_axes import vary_together
 from metabone.nets.network import Network, NormStats, Params
 
 
@@ -43,8 +46,8 @@ def fine_tune(
         one whose frozen part normalises by its stored statistics.
       optimizer: any of optax's; it is not differentiated.
       steps: full-batch steps on the support set; an int32 scalar may be traced.
-      roles: what adapts (`both` or `inner`); by default the head on a frozen backbone, the seed's
-        base learning with a pre-trained model.
+      roles: what adapts (`both` or `inner`); by default the head on a frozen backbone, the base
+        learning of Min and Kang (2018) with a pre-trained model.
       norm: see `base.query_logits`.
       loss: `(outputs, labels) -> scalar`.
 
@@ -65,7 +68,7 @@ def fine_tune(
         start = Adapted(weights, meta_params.norm_stats)
         return _fit(network, optimizer, start, support, steps, roles, loss)
 
-    return MetaLearner(init, None, adapt, predictor(network, norm))
+    return guarded(MetaLearner(init, None, adapt, predictor(network, norm), all_but_stats))
 
 
 def scratch(
@@ -102,7 +105,7 @@ def scratch(
         start = Adapted(*network.init(key, support.images.shape[1:]))
         return _fit(network, optimizer, start, support, steps, roles_lib.everything, loss)
 
-    return MetaLearner(init, None, adapt, predictor(network, norm))
+    return guarded(MetaLearner(init, None, adapt, predictor(network, norm)))
 
 
 def _fit(
@@ -114,6 +117,7 @@ def _fit(
     roles: roles_lib.Roles,
     loss: Loss,
 ) -> Adapted:
+    start = vary_together(start, support)
     mask = [role in ("both", "inner") for role in roles_lib.assign(roles, start.weights)]
     head_alone = roles_lib.only_head_adapts(roles, start.weights)
     seen = look_at_support(network, *start, support.images, head_alone=head_alone)
@@ -128,7 +132,8 @@ def _fit(
 
     leaves = roles_lib.take(start.weights, mask)
     # A loop whose length may be an argument: a search over steps then compiles once.
-    leaves, _ = jax.lax.fori_loop(0, steps, step, (leaves, optimizer.init(leaves)))
+    carry = vary_together((leaves, optimizer.init(leaves)))
+    leaves, _ = jax.lax.fori_loop(0, steps, step, carry)
     weights = roles_lib.put(start.weights, mask, leaves)
     return Adapted(weights, seen.stats(weights))
 

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from metabone.nets.device_axes import vary_together
 from metabone.nets.image_chunks import over_images
 
 
@@ -37,6 +38,7 @@ def normalised_pool(
       `[n, H // 2, W // 2, C]` outputs and the `[C]` mean and variance of all inputs, a last odd row
       or column included.
     """
+    inputs, scale, bias = vary_together((inputs, scale, bias))
     picked, mean, variance, _ = _picked_and_moments(inputs, scale < 0)
     gain = scale * lax.rsqrt(variance + epsilon)
     return jax.nn.relu((picked - mean) * gain + bias), mean, variance
@@ -137,6 +139,7 @@ def thin_block(
     Returns:
       As `normalised_pool` of the convolution of `images` with `kernel`.
     """
+    images, kernel, scale, bias = vary_together((images, kernel, scale, bias))
     patches = _patches(images)
     centre = patches.mean((0, 1, 2))
     patches -= centre

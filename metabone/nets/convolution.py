@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from metabone.nets.device_axes import vary_together
 from metabone.nets.image_chunks import over_images
 
 Form = Literal["auto", "rule", "dense", "lax"]
@@ -48,7 +49,7 @@ def conv3x3(
     """
     chex.assert_rank([images, kernel], 4)
     dtype = jnp.promote_types(images.dtype, kernel.dtype)
-    images, kernel = images.astype(dtype), kernel.astype(dtype)
+    images, kernel = vary_together((images.astype(dtype), kernel.astype(dtype)))
     by_form = {"rule": _convolve, "dense": _dense, "lax": _xla}
     return by_form[chosen(form, images.shape)](images, kernel, stride)
 

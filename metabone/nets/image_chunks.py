@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from metabone.nets.device_axes import vary_together
+
 # A core's own cache holds 1 to 2 MiB.
 _BYTES = 2**21
 
@@ -40,7 +42,7 @@ def over_images(
     def add(so_far, part):
         return jax.tree.map(jnp.add, so_far, function(*part)), None
 
-    return lax.scan(add, zero, slices)[0]
+    return lax.scan(add, vary_together(zero, like), slices)[0]
 
 
 def _together(count: int, bytes_each: int) -> int:

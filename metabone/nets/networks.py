@@ -27,6 +27,7 @@ class _ConvNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, use_batch_stats: bool) -> jax.Array:
+        _check_images(images, 2**self.halvings if self.downsample == "pool" else 1)
         hidden = images
         for index in range(self.blocks):
             halve = index < self.halvings
@@ -51,6 +52,7 @@ class _Vgg16(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, use_batch_stats: bool) -> jax.Array:
+        _check_images(images, 32)
         hidden = images
         for stage, (convolutions, filters) in enumerate(
             zip((2, 2, 3, 3, 3), (64, 128, 256, 512, 512), strict=True)
@@ -127,7 +129,7 @@ def smi_net(
     downsample: str = "stride",
     form: Form = "auto",
 ) -> Network:
-    """The seed's own network: seven blocks of 64 filters, then 256, 256 and the classes.
+    """The network of Min and Kang (2018): seven blocks of 64 filters, then 256, 256, classes.
 
     A 64x64 region does not survive seven halvings and the text leaves pooling open (its figure
     shows 32x32 and 16x16). Four halvings end at 4x4, much as MAML's own four blocks end at 5x5 from
@@ -164,7 +166,7 @@ def vgg16(
     batch_norm: bool = False,
     form: Form = "auto",
 ) -> Network:
-    """VGG16 in the seed's shape: 2, 2, 3, 3, 3 convolutions of 64 to 512 filters, then 256s.
+    """VGG16 as in Min and Kang (2018): 13 convolutions of 64 to 512 filters, then 256, 256.
 
     Args:
       classes: outputs; with `classes=0` and `widths=()` the last feature maps
@@ -205,6 +207,19 @@ def _with_head(module: _ConvNet | _Vgg16, average: bool = False) -> Network:
         return from_linen(module)
     body = module.clone(widths=(), classes=0)
     return from_linen(module, body, FullyConnected(module.widths, module.classes, average))
+
+
+def _check_images(images: jax.Array, least: int) -> None:
+    if images.ndim != 4:
+        raise InputError(
+            f"images of shape {images.shape}: expected [n, H, W, C]; images[..., None] gives grey "
+            "images their channel"
+        )
+    if min(images.shape[1:3]) < least:
+        raise InputError(
+            f"images of {images.shape[1]}x{images.shape[2]} pixels: this network halves them to "
+            f"nothing; expected at least {least}x{least}"
+        )
 
 
 def _check_positive(**sizes: int) -> None:

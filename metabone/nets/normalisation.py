@@ -9,8 +9,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from metabone.nets.device_axes import vary_together
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
+
 def normalise_batch(
     inputs: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -28,6 +29,11 @@ def normalise_batch(
     Returns:
       `[..., C]` outputs, and `[C]` mean and variance (Ioffe and Szegedy 2015).
     """
+    return _normalise(*vary_together((inputs, scale, bias)), epsilon)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _normalise(inputs, scale, bias, epsilon):
     axes = tuple(range(inputs.ndim - 1))
     mean = inputs.mean(axes)
     centred = inputs - mean
@@ -37,7 +43,7 @@ def normalise_batch(
 
 
 def _forward(inputs, scale, bias, epsilon):
-    outputs, mean, variance = normalise_batch(inputs, scale, bias, epsilon)
+    outputs, mean, variance = _normalise(inputs, scale, bias, epsilon)
     return (outputs, mean, variance), (inputs, scale, mean, variance)
 
 
@@ -57,4 +63,4 @@ def _backward(epsilon, saved, cotangents):
     return by_input, inverse * along, total
 
 
-normalise_batch.defvjp(_forward, _backward)
+_normalise.defvjp(_forward, _backward)

@@ -1,5 +1,6 @@
 """One outer step of meta-training: the mean gradient over a meta-batch of tasks."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -9,14 +10,22 @@ import optax
 
 from metabone.episodes.sampling import learner_key, task_key
 from metabone.episodes.types import Episode
+from metabone.nets.device_axes import vary_together
 
 Sample = Callable[[Any, jax.Array, jax.Array, jax.Array], Episode]
 
 
 class HasMetaGradient(Protocol):
-    """What is asked of a learner here; `metabone.learners` provides it."""
+    """What is asked of a learner here; `metabone.learners` provides it.
 
-    meta_gradient: Callable[[Any, Episode, jax.Array], tuple[Any, dict[str, jax.Array]]]
+    Attributes:
+      meta_gradient: `(meta_params, episode, key) -> (gradient, metrics)`, with or without a keyword
+        `step`, the index of the outer step.
+      learned: `meta_params -> bool` for each leaf, whether the optimiser may move it; a learner
+        without it, or whose `learned` is None, learns all.
+    """
+
+    meta_gradient: Callable[..., tuple[Any, dict[str, jax.Array]]]
 
 
 class MetaState(NamedTuple):
@@ -45,7 +54,7 @@ def meta_state(meta_params: Any, optimizer: optax.GradientTransformation) -> Met
 
 
 def meta_step(
-    learner: HasMetaGradient | Callable[[jax.Array], HasMetaGradient],
+    learner: HasMetaGradient,
     optimizer: optax.GradientTransformation,
     sample: Sample,
     *,
@@ -59,10 +68,11 @@ def meta_step(
     of the three, so a step depends on nothing but its arguments.
 
     Args:
-      learner: has `meta_gradient(meta_params, episode, key) -> (gradient, metrics)` for one task;
-        or a function to one from the step's index, which is traced: for what follows a schedule,
-        such as MAML++'s weights of inner steps.
-      optimizer: the outer optimiser.
+      learner: has `meta_gradient(meta_params, episode, key) -> (gradient, metrics)` for one task.
+        If that takes an argument `step` it is given this step's index, an int32 scalar that is
+        traced, for what follows a schedule, such as MAML++'s weights of inner steps.
+      optimizer: the outer optimiser, any of optax's; what the learner says is not learned stays,
+        whatever its updates are.
       sample: `(data, seed, step, task) -> Episode`, pure.
       meta_batch: tasks a step.
       clip: largest global norm of the mean gradient; None for no clipping.
@@ -86,16 +96,17 @@ def meta_step(
     """
     if meta_batch < 1:
         raise ValueError(f"meta_batch (={meta_batch}) must be at least 1")
-    learner_at = learner if callable(learner) else lambda index: learner
-    if not callable(learner) and learner.meta_gradient is None:
+    if learner.meta_gradient is None:
         raise ValueError("this learner has no meta_gradient: it is not meta-trained")
+    takes_step = _takes_step(learner.meta_gradient)
     chunk = _chunk(mapping, meta_batch)
 
     def mean_over(tasks, meta_params, data, seed, index):
         def task_gradient(task):
             episode = sample(data, seed, index, task)
             key = learner_key(task_key(seed, index, task))
-            return learner_at(index).meta_gradient(meta_params, episode, key)
+            scheduled = {"step": index} if takes_step else {}
+            return learner.meta_gradient(meta_params, episode, key, **scheduled)
 
         unroll = 2 if mapping == "overlap" else 1
         return _mean_over_tasks(task_gradient, meta_params, tasks, chunk, unroll)
@@ -109,9 +120,35 @@ def meta_step(
         metrics["gradient_norm"] = optax.tree.norm(gradient)
         gradient = clip_gradient(gradient, clip)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.meta_params)
-        return MetaState(optax.apply_updates(state.meta_params, updates), opt_state), metrics
+        moved = optax.apply_updates(state.meta_params, updates)
+        return MetaState(only_learned(learner, state.meta_params, moved), opt_state), metrics
 
     return step
+
+
+def only_learned(learner: HasMetaGradient, meta_params: Any, moved: Any) -> Any:
+    """Takes back what an optimiser has moved though the learner does not learn it.
+
+    A gradient of zero does not keep a weight where it is: weight decay moves it all the same.
+
+    Args:
+      learner: says by `learned` what it learns.
+      meta_params: as they were.
+      moved: as `optax.apply_updates` has left them.
+
+    Returns:
+      `moved`, but for what is not learned.
+    """
+    learned = getattr(learner, "learned", None)
+    if learned is None:
+        return moved
+    learns = learned(meta_params)
+    return jax.tree.map(lambda moves, new, old: new if moves else old, learns, moved, meta_params)
+
+
+def _takes_step(meta_gradient: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(meta_gradient).parameters.values()
+    return any(each.name == "step" or each.kind is each.VAR_KEYWORD for each in parameters)
 
 
 def clip_gradient(gradient: Any, clip: float | None) -> Any:
@@ -177,15 +214,15 @@ def _over_devices(mean_over):
 
     def mean_over_devices(tasks, *shared):
         def own(tasks, *shared):
-            return jax.lax.pmean(mean_over(tasks, *shared), "tasks")
+            # What differs by device, so that each learns from its own tasks alone.
+            meta_params, *others = shared
+            meta_params = vary_together(meta_params, tasks)
+            means = mean_over(tasks, meta_params, *others)
+            return jax.lax.pmean(vary_together(means, tasks), "tasks")
 
         everywhere = jax.P()
         specs = (jax.P("tasks"), *(everywhere for _ in shared))
-        # Unchecked, because with the check a gradient in the shared parameters would be summed over
-        # the devices already.
-        return jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=everywhere, check_vma=False)(
-            tasks, *shared
-        )
+        return jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=everywhere)(tasks, *shared)
 
     return mean_over_devices
 

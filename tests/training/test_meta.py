@@ -72,18 +72,15 @@ def test_a_step_descends_the_plain_mean_of_the_task_gradients(mapping):
 
 
 def test_a_learner_may_follow_a_schedule_of_the_step():
-    def at(index):
-        def scaled(meta_params, episode, key):
-            gradient, metrics = meta_gradient(meta_params, episode, key)
-            return jax.tree.map(lambda g: g * index, gradient), metrics
-
-        return Learner(scaled)
+    def scaled(meta_params, episode, key, *, step=0):
+        gradient, metrics = meta_gradient(meta_params, episode, key)
+        return jax.tree.map(lambda g: g * step, gradient), metrics
 
     sgd = optax.sgd(0.1)
     for index in (0, 3):
         steps = [
             jax.jit(meta_step(learner, sgd, sample, meta_batch=2))
-            for learner in (Learner(meta_gradient), at)
+            for learner in (Learner(meta_gradient), Learner(scaled))
         ]
         start = meta_state(PARAMS, sgd)
         plain, scheduled = (
@@ -141,6 +138,25 @@ def test_clipping_bounds_the_mean_gradient_and_not_its_report():
     moved = jax.tree.map(jnp.subtract, new.meta_params, state.meta_params)
     np.testing.assert_allclose(optax.tree.norm(moved), 0.01, rtol=1e-3)
     assert metrics["gradient_norm"] > 0.1
+
+
+@pytest.mark.parametrize("optimizer", [optax.adamw(0.1, weight_decay=1.0), optax.lion(0.1)])
+def test_what_a_learner_does_not_learn_no_optimizer_moves(optimizer):
+    class Frozen(NamedTuple):
+        meta_gradient: object
+        learned: object
+
+    learner = Frozen(meta_gradient, lambda params: {"w": True, "scale": False})
+    step = jax.jit(meta_step(learner, optimizer, sample, meta_batch=2))
+    state = meta_state(PARAMS, optimizer)
+    new, _ = step(state, DATA, jnp.uint32(0), jnp.int32(0))
+    everything, _ = jax.jit(meta_step(Learner(meta_gradient), optimizer, sample, meta_batch=2))(
+        state, DATA, jnp.uint32(0), jnp.int32(0)
+    )
+    assert new.meta_params["scale"] == PARAMS["scale"] != everything.meta_params["scale"]
+    np.testing.assert_array_equal(new.meta_params["w"], everything.meta_params["w"])
+    # Checkpoints keep their form: the optimiser has a state for all.
+    jax.tree.map(np.testing.assert_array_equal, new.opt_state, everything.opt_state)
 
 
 def test_memory_does_not_grow_with_the_number_of_tasks():
