@@ -51,8 +51,9 @@ def read_picture(data: bytes) -> Film:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check(image)
+                turned = _orientation(image) in _TURNS
                 image.load()
-                return _film(image)
+                return _film(image, turned)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         problem = f"its header asks for more than {MAX_PIXELS / 1e6:g} megapixels"
     except (Refused, MemoryError):
@@ -79,11 +80,16 @@ def _check(image: Image.Image) -> None:
             raise Refused("its pixels have a sign, a point, or more than 16 bits")
 
 
-def _film(image: Image.Image) -> Film:
+def _orientation(image: Image.Image) -> int:
     try:
-        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+        return image.getexif().get(_ORIENTATION, 1)
     except Exception:
-        turn = None  # A damaged EXIF block says nothing about the pixels.
+        return 1  # A damaged EXIF block says nothing about the pixels.
+
+
+def _film(image: Image.Image, turned: bool) -> Film:
+    # Pillow turns a TIFF while it loads it, and leaves other formats as they are.
+    turn = _TURNS.get(_orientation(image))
     kind, tags = image.format, getattr(image, "tag_v2", {})
     conversions: list[str] = []
     notes: list[str] = []
@@ -115,6 +121,7 @@ def _film(image: Image.Image) -> Film:
             conversions += done
     if turn is not None:
         pixels = np.ascontiguousarray(np.asarray(Image.fromarray(pixels).transpose(turn)))
+    if turned:
         conversions.append("turned as its EXIF orientation says")
     if kind == "JPEG":
         notes.append("compressed with loss at some time")
