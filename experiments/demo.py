@@ -34,7 +34,7 @@ def main(call: Call) -> None:
         return
     names = [field.name for field in dataclasses.fields(SmiSettings)]
     config = SmiSettings(**{name: getattr(call.config, name) for name in names})
-    smi.main(dataclasses.replace(call, command=smi.COMMAND, config=config))
+    smi.main(dataclasses.replace(call, config=config))
 
 
 COMMAND = Command(
@@ -45,6 +45,7 @@ COMMAND = Command(
     {"demo": PRESETS["demo"]},
     main,
     runs=True,
+    experiment=smi.COMMAND.name,
 )
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ _MODULES = {
     "workflows.learned_runs": ("load_learner",),
     "training.checkpoints": ("load_checkpoint",),
     "workflows.adaptation": ("adapt",),
-    "workflows.model": ("Model", "load"),
+    "workflows.model": ("Model",),
+    "workflows.saved_model": ("load",),
     # What a user got wrong.
     "errors": ("InputError",),
 }
@@ -70,7 +71,7 @@ if TYPE_CHECKING:
     from metabone.workflows.learned_runs import load_learner as load_learner
     from metabone.workflows.meta_training import meta_train as meta_train
     from metabone.workflows.model import Model as Model
-    from metabone.workflows.model import load as load
+    from metabone.workflows.saved_model import load as load
 else:
     # Unseen by type checkers, for which every name would be there.
     __getattr__, __dir__ = lazy_names(

@@ -26,7 +26,7 @@ class Command(NamedTuple):
     """What `launch` runs.
 
     Attributes:
-      name: of the command, and of the folder of its runs.
+      name: of the command.
       summary: one line.
       text: what it does and examples, the docstring of its module.
       settings: a frozen dataclass of `metabone.workflows.settings.setting` fields.
@@ -34,6 +34,7 @@ class Command(NamedTuple):
       main: does it.
       runs: whether it keeps runs, and so takes `--runs_dir`, `--run`, `--sweep` and `--seeds`.
       positional: which setting, a tuple of strings, is also given without its name.
+      experiment: name of the folder of its runs; by default its own.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Command(NamedTuple):
     main: Callable[["Call"], None]
     runs: bool = False
     positional: str = ""
+    experiment: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +69,11 @@ class Call:
     runs_dir: str = ""
     run: str = ""
     data_dir: str | None = None
+
+    @property
+    def experiment(self) -> str:
+        """What its runs are of."""
+        return self.command.experiment or self.command.name
 
     def carry_out(
         self, config: Any, fill: Callable[["Run"], None], data: Sequence[Any] | None = None

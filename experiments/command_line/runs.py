@@ -30,7 +30,7 @@ def carry_out(
     """See `Call.carry_out`."""
     settings = dataclasses.asdict(config)
     name = run_name(call, config)
-    with open_run(call.runs_dir, call.command.name, name, settings, seed=config.seed) as run:
+    with open_run(call.runs_dir, call.experiment, name, settings, seed=config.seed) as run:
         interrupt.line = "interrupted; the same command continues the run"
         try:
             if data is not None:

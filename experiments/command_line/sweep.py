@@ -8,7 +8,7 @@ from pathlib import Path
 from metabone import interrupt
 from metabone.workflows.setting_values import Cell, grid, text_of
 
-from .flags import Parsed
+from .flags import Parsed, flag_of
 
 
 def sweep(parsed: Parsed, arguments: Sequence[str]) -> int:
@@ -37,7 +37,7 @@ def sweep(parsed: Parsed, arguments: Sequence[str]) -> int:
     def start(cell: Cell, name: str) -> int:
         # Devices, and how memory of theirs is dealt out, are settled once a process.
         settings = given | cell | others | {"run": name}
-        flags = [f"--{key}={text_of(value)}" for key, value in settings.items()]
+        flags = [f"--{flag_of(key)}={text_of(value)}" for key, value in settings.items()]
         # The summary replaces the tables.
         with subprocess.Popen([*program, *flags], stdout=subprocess.DEVNULL) as child:
             interrupt.child = child
@@ -45,5 +45,5 @@ def sweep(parsed: Parsed, arguments: Sequence[str]) -> int:
             interrupt.child = None
         return status if status >= 0 else 128 - status
 
-    folder = Path(call.runs_dir).expanduser() / call.command.name
+    folder = Path(call.runs_dir).expanduser() / call.experiment
     return carry_out_grid(cells, call.config, folder, run_name(call, call.config), start)

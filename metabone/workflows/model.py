@@ -215,20 +215,3 @@ class Model:
         from metabone.workflows.model_folder import save_model
 
         return save_model(self, folder)
-
-
-def load(folder: str | os.PathLike) -> Model:
-    """Loads a model that `Model.save` or `metabone adapt` wrote; nothing is unpickled.
-
-    Args:
-      folder: of the model.
-
-    Returns:
-      The model; its answers are the same to the bit.
-
-    Raises:
-      InputError: there is no model, or it is damaged.
-    """
-    from metabone.workflows.model_folder import load_model
-
-    return load_model(folder)

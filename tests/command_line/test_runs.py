@@ -60,6 +60,12 @@ def test_a_run_is_called_after_its_preset_and_a_hash_of_its_settings(call, tmp_p
     assert record["config"].keys() == {"rate", "shots", "seed"}
 
 
+def test_the_runs_of_a_command_may_be_those_of_another(call, tmp_path):
+    command = COMMAND._replace(name="short", experiment="toy")
+    dataclasses.replace(call, command=command, run="mine").carry_out(Settings(), fill)
+    assert (tmp_path / "runs" / "toy" / "mine" / "result.json").is_file()
+
+
 def test_what_is_impossible_leaves_nothing_behind(call, tmp_path):
     def impossible(run):
         raise InputError("too few films")

@@ -113,6 +113,17 @@ def test_a_run_of_other_settings_or_a_begun_one_is_started(start, tmp_path):
         assert start.begun == [1]
 
 
+def test_settings_on_which_no_run_depends_make_no_other_run(start, tmp_path):
+    @dataclasses.dataclass(frozen=True)
+    class More(Settings):
+        write: str = "there"
+
+    cells = grid(Settings(), "rate=1", seeds=1)
+    for config in (Settings(), More()):
+        assert carry_out_grid(cells, config, tmp_path / "toy", "base", start) == 0
+    assert len(start.begun) == 1
+
+
 def test_a_wrong_setting_ends_a_sweep_at_once(start, tmp_path):
     cells = grid(Settings(), "rate=-1,1", seeds=0)
     assert carry_out_grid(cells, Settings(), tmp_path / "toy", "base", start) == 2

@@ -1,0 +1,97 @@
+"""A saved model read again, which runs nothing of its own but its exported program."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+
+from metabone.errors import InputError
+from metabone.training.json_files import read_json
+from metabone.workflows.evaluation import Evaluation
+from metabone.workflows.model import KnownFilms, Model
+from metabone.workflows.model_folder import (
+    CONTENT,
+    FILMS,
+    FORMAT,
+    PROGRAM,
+    RECORD,
+    VERSION,
+    WEIGHTS,
+)
+from metabone.workflows.prediction_program import PredictionProgram
+
+
+def load(folder: str | os.PathLike) -> Model:
+    """Loads a model that `Model.save` or `metabone adapt` wrote; nothing is unpickled.
+
+    Args:
+      folder: of the model.
+
+    Returns:
+      The model; its answers are the same to the bit.
+
+    Raises:
+      InputError: there is no model, or it is damaged.
+    """
+    path = Path(folder).expanduser()
+    if not (path / RECORD).is_file():
+        raise InputError(f"{path}: no model; expected a folder that metabone adapt wrote")
+    record = read_json(path / RECORD)
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise InputError(f"{path / RECORD}: not a model of metabone")
+    if record.get("version") != VERSION:
+        raise InputError(
+            f"{path / RECORD}: version {str(record.get('version'))[:20]!r} of the format, expected "
+            f"{VERSION}"
+        )
+    try:
+        content = {name: _whole(path / name, record["sha256"][name]) for name in CONTENT}
+        films = load_tensors(content[FILMS])
+        known = KnownFilms(
+            files=tuple(map(str, record["files"])),
+            labels=films["labels"],
+            fingerprints=tuple(map(str, record["fingerprints"])),
+            features=films["features"],
+            thumbnails=films["thumbnails"],
+        )
+        model = Model(
+            classes=tuple(record["classes"]),
+            evaluation=Evaluation.of_record(record["evaluation"]),
+            films=known,
+            familiar=float(record["familiar"]),
+            about=dict(record["about"], learner=dict(record["about"]["learner"])),
+            program=PredictionProgram(content[PROGRAM], str(path / PROGRAM)),
+            weights=load_tensors(content[WEIGHTS]),
+        )
+        _check(model)
+    except (KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: damaged ({type(error).__name__} in {RECORD})") from None
+    return model
+
+
+def _whole(path: Path, sha256: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise InputError(f"{path}: damaged (not what {RECORD} says)")
+    return data
+
+
+def _check(model: Model) -> None:
+    """Raises `ValueError` where the parts do not fit together."""
+    films, count = model.films, len(model.films.files)
+    fits = (
+        len(films.labels) == len(films.fingerprints) == len(films.features) == count
+        and len(films.thumbnails) == count > 0
+        and films.features.ndim == 2
+        and 0 <= films.labels.min() <= films.labels.max() < len(model.classes)
+        and len(model.evaluation.by_class) == len(model.classes)
+    )
+    if not fits:
+        raise ValueError
