@@ -136,10 +136,8 @@ def _layout(dataset: Dataset, syntax: str) -> Layout:
     words = dataset.texts(_PHOTOMETRIC)
     photometric = words[0] if words else ""
     samples = _integer(dataset, _SAMPLES) or 1
-    if photometric == "PALETTE COLOR" or (samples == 3) != (photometric in _COLOUR):
-        raise Refused("in colours, or in none of DICOM's greys")
-    if samples not in (1, 3) or photometric not in _GREY + _COLOUR:
-        raise Refused("in colours, or in none of DICOM's greys")
+    if photometric not in {1: _GREY, 3: _COLOUR}.get(samples, ()):
+        raise Refused("in colours of a kind that no film is kept in, or of no kind")
     if allocated not in (8, 16) or (samples == 3 and allocated != 8):
         raise Refused(f"{allocated} bits a sample; read are 8 and 16, in colours 8")
     high = _integer(dataset, _HIGH_BIT)

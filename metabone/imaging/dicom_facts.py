@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import math
 import re
+from collections.abc import Iterable
 
 from metabone.imaging.elements import Dataset
 
@@ -156,7 +157,7 @@ def decimals(dataset: Dataset, tag: int) -> list[float]:
     return numbers if all(math.isfinite(number) for number in numbers) else []
 
 
-def _one_of(dataset: Dataset, tag: int, terms) -> str | None:
+def _one_of(dataset: Dataset, tag: int, terms: Iterable[str]) -> str | None:
     words = dataset.texts(tag)
     word = words[0].upper() if words else ""
     return word if word and word in tuple(terms) else None

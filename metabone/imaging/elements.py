@@ -28,12 +28,9 @@ _TOO_MANY = f"more than {MAX_ELEMENTS:,} data elements; no radiograph has them"
 _TRANSFER_SYNTAX = 0x00020010
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_SHORT = (
-    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()  # 2 bytes of length
-)
-_LONG = b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split()  # 4 bytes of length
-_VRS = frozenset(_SHORT + _LONG)
-_SAID = frozenset(_LONG)
+# Value representations whose length takes 4 bytes, and all of them.
+_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_VRS = _LONG | set(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 
 
 class Element(NamedTuple):
@@ -149,7 +146,9 @@ def read_elements(data: bytes, wanted: frozenset[int]) -> tuple[Dataset, str]:
     start = 132 if data[128:132] == b"DICM" else 0
     syntax = ""
     meta = Encoding(implicit=False, little=True)
-    while start + 8 <= len(data) and unpack_from("<H", data, start)[0] in (0, 2):
+    for _ in range(MAX_ELEMENTS):
+        if start + 8 > len(data) or unpack_from("<H", data, start)[0] not in (0, 2):
+            break
         element = _header(data, start, meta)
         if element.length is None:
             break
@@ -157,6 +156,8 @@ def read_elements(data: bytes, wanted: frozenset[int]) -> tuple[Dataset, str]:
             value = data[element.start : element.start + element.length]
             syntax = value[:64].decode("latin-1").strip(" \0")
         start = element.start + element.length
+    else:
+        raise Refused(_TOO_MANY)
     if syntax == DEFLATED:
         data, start = _inflate(data[start:]), 0
     if start + 8 > len(data):
@@ -233,7 +234,7 @@ def _header(data: bytes, position: int, encoding: Encoding) -> Element:
     if encoding.implicit or group == 0xFFFE or vr not in _VRS:
         vr, start = b"", position + 8
         (length,) = unpack_from(f"{order}I", data, position + 4)
-    elif vr in _SAID:
+    elif vr in _LONG:
         if position + 12 > len(data):
             raise EOFError
         start = position + 12
@@ -249,6 +250,9 @@ def _walk(
 ) -> Iterator[Element]:
     count = 0
     while position + 8 <= end:
+        count += 1
+        if count > MAX_ELEMENTS:
+            raise Refused(_TOO_MANY)
         element = _header(data, position, encoding)
         if element.tag in (_ITEM_END, _SEQUENCE_END):
             if element.tag == _ITEM_END and item:
@@ -263,14 +267,11 @@ def _walk(
         yield element
         if element.tag >= PIXEL_DATA:
             return
-        count += 1
         if element.length is None:
             position, passed = _pass_over(data, element, encoding)
             count += passed
         else:
             position = element.start + element.length
-        if count > MAX_ELEMENTS:
-            raise Refused(_TOO_MANY)
 
 
 def _pass_over(data: bytes, element: Element, encoding: Encoding) -> tuple[int, int]:

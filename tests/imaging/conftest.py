@@ -2,11 +2,10 @@ import io
 import warnings
 
 import numpy as np
+import pydicom
 import pytest
-
-pydicom = pytest.importorskip("pydicom")
-from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
-from pydicom.uid import UID, ExplicitVRLittleEndian  # noqa: E402
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 
 def dicom_file(codes, *, syntax=ExplicitVRLittleEndian, frame=None, meta=None, **elements):

@@ -196,8 +196,15 @@ def test_nested_sequences_are_passed_over_up_to_a_depth(dicom_file):
     np.testing.assert_array_equal(outcome(shallow)[0].pixels, outcome(data)[0].pixels)
     deep = data[:pixels] + nested(100_000) + data[pixels:]
     assert str(outcome(deep)[1]) == "film: sequences more than 64 deep; no radiograph has them"
-    many = data[:pixels] + nested(1) * 100_000 + data[pixels:]
-    assert str(outcome(many)[1]).startswith("film: more than 200,000 data elements")
+    ends = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    meta = struct.pack("<HH2sH", 2, 0x16, b"AE", 0)
+    for position, many in (
+        (pixels, nested(1) * 100_000),
+        (pixels, ends * 300_000),
+        (132, meta * 300_000),
+    ):
+        error = outcome(data[:position] + many + data[position:])[1]
+        assert str(error) == "film: more than 200,000 data elements; no radiograph has them"
 
 
 def peak(data):
