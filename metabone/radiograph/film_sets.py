@@ -30,6 +30,8 @@ class SimulatedFilms(NamedTuple):
       maturities: `[n]` float32 in [0, 1].
       inverted: `[n]` bool.
       bone_maturities: `[n, 21]` float32 in [0, 1], order of `anatomy.BONES`.
+      key_points: `[n, 21, 2]` float32 `(x, y)` pixels of the film, order of
+        `landmarks.POINT_NAMES`.
       kept: `[m]` int32, which films were kept whole.
       films: `[m, 512, 512]` uint8, those films.
     """
@@ -42,6 +44,7 @@ class SimulatedFilms(NamedTuple):
     maturities: np.ndarray
     inverted: np.ndarray
     bone_maturities: np.ndarray
+    key_points: np.ndarray
     kept: np.ndarray
     films: np.ndarray
 
@@ -123,6 +126,7 @@ def simulate_films(
         maturities=film.maturity,
         inverted=film.inverted,
         bone_maturities=film.bone_maturity,
+        key_points=film.key_points,
         kept=kept,
         films=films,
     )

@@ -9,6 +9,7 @@ import numpy as np
 from metabone.radiograph import anatomy
 from metabone.radiograph.growth import Epiphysis, epiphysis_at
 from metabone.radiograph.rendering import Bone, Nucleus
+from metabone.radiograph.varied_hands import Proportions, draw_angles
 
 
 class Pose(NamedTuple):
@@ -48,21 +49,30 @@ def to_film(points: jax.Array, pose: Pose) -> jax.Array:
     )
 
 
-def _joints(angles: jax.Array) -> jax.Array:
-    steps = jnp.asarray(anatomy.LENGTHS)[..., None] * jnp.stack(
+_STANDARD = Proportions(anatomy.LENGTHS, anatomy.CARPOMETACARPAL, anatomy.FIXED)
+
+
+def _joints(angles: jax.Array, proportions: Proportions) -> jax.Array:
+    steps = jnp.asarray(proportions.lengths)[..., None] * jnp.stack(
         [jnp.sin(angles), jnp.cos(angles)], axis=-1
     )
-    start = jnp.asarray(anatomy.CARPOMETACARPAL)[:, None, :]
+    start = jnp.asarray(proportions.carpometacarpal)[:, None, :]
     return jnp.concatenate([start, start + jnp.cumsum(steps, axis=1)], axis=1)
 
 
-def draw_pose(key: jax.Array, maturity: jax.Array, film_size: int = 512) -> Pose:
+def draw_pose(
+    key: jax.Array,
+    maturity: jax.Array,
+    film_size: int = 512,
+    proportions: Proportions | None = None,
+) -> Pose:
     """Draws how a hand was laid down, such that fingers and thumb stay on the film.
 
     Args:
       key: typed PRNG key.
       maturity: `[]` float32; small hands fill a film less.
       film_size: side of the film in pixels.
+      proportions: of a hand whose digits are spread by `draw_angles`; None for the standard hand.
 
     Returns:
       A `Pose`.
@@ -81,13 +91,16 @@ def draw_pose(key: jax.Array, maturity: jax.Array, film_size: int = 512) -> Pose
     degrees = jnp.stack([metacarpal, finger, finger, finger], axis=1)
     # A metacarpal is held by its neighbours, the thumb's is free.
     angles = radians * (degrees + bend * jnp.asarray([[0.4, 1.0, 1.0, 1.0]], jnp.float32))
+    if proportions is not None:
+        angles = draw_angles(jax.random.fold_in(key, 1))
 
     rotation = radians * jnp.clip(9.0 * normal[20], -22.0, 22.0)
     fill = 0.78 + 0.22 * uniform[1]
     scale = (film_size / 512.0) * 2.15 * fill * (0.95 + 0.05 * maturity)
     pose = Pose(scale, rotation, jnp.zeros(2), angles)
 
-    reach = to_film(_joints(angles).reshape(-1, 2), pose)
+    joints = _joints(angles, _STANDARD if proportions is None else proportions)
+    reach = to_film(joints.reshape(-1, 2), pose)
     flesh = 10.0 * scale
     low, high = reach.min(axis=0) - flesh, reach.max(axis=0) + flesh
     # Between both fingertips and border, and carpus with a piece of forearm and border.
@@ -120,7 +133,13 @@ class Hand(NamedTuple):
     flesh_radii: jax.Array
 
 
-def pose_hand(key: jax.Array, maturity: jax.Array, bone_maturity: jax.Array, pose: Pose) -> Hand:
+def pose_hand(
+    key: jax.Array,
+    maturity: jax.Array,
+    bone_maturity: jax.Array,
+    pose: Pose,
+    proportions: Proportions | None = None,
+) -> Hand:
     """Builds the bones and soft tissue of one hand.
 
     Args:
@@ -128,18 +147,20 @@ def pose_hand(key: jax.Array, maturity: jax.Array, bone_maturity: jax.Array, pos
       maturity: `[]` float32 in [0, 1], of the carpals.
       bone_maturity: `[21]` float32 in [0, 1], of the bones with growth plates.
       pose: a `Pose`.
+      proportions: of the hand; None for the standard hand.
 
     Returns:
       A `Hand`.
     """
+    sizes = _STANDARD if proportions is None else proportions
     normal = jax.random.normal(key, (2 + 2 * anatomy.BONES + 2 * 9,))
     slimness, wobble = (
         normal[2 : 2 + anatomy.BONES],
         normal[2 + anatomy.BONES : 2 + 2 * anatomy.BONES],
     )
     stature = 1.0 + 0.07 * normal[0]
-    joints = _joints(pose.angles).reshape(25, 2)
-    landmarks = to_film(jnp.concatenate([joints, jnp.asarray(anatomy.FIXED)]), pose)
+    joints = _joints(pose.angles, sizes).reshape(25, 2)
+    landmarks = to_film(jnp.concatenate([joints, jnp.asarray(sizes.fixed)]), pose)
     grows, other = landmarks[anatomy.GROWING_END], landmarks[anatomy.OTHER_END]
 
     halves = np.concatenate(
@@ -167,11 +188,27 @@ def pose_hand(key: jax.Array, maturity: jax.Array, bone_maturity: jax.Array, pos
         bone_centres=grows + reach[:, None] * axis,
         nuclei=_round_bones(normal[-18:].reshape(2, 9), maturity, landmarks, pose),
         plates=plates,
-        key_points=landmarks[anatomy.KEY_POINT_LANDMARKS],
+        key_points=_key_points(landmarks),
         flesh_from=first.at[anatomy.THENAR].set(inner[0]),
         flesh_to=last.at[anatomy.THENAR].set(inner[1]),
         flesh_radii=jnp.asarray(anatomy.FLESH_RADII) * plump * pose.scale,
     )
+
+
+def _key_points(landmarks: jax.Array) -> jax.Array:
+    """The points as annotators set them, which is not always where two bones' axes meet."""
+    points = landmarks[anatomy.KEY_POINT_LANDMARKS]
+    # The wrist's lies between the ends of radius and ulna, the thumb's first at the outer edge of
+    # its metacarpal's base.
+    radius, ulna = landmarks[anatomy.GROWING_END[-2:]]
+    lunate = landmarks[anatomy.AT_NUCLEI + 3]
+    wrist = 0.5 * (0.5 * (radius + ulna) + lunate)
+    along = points[2] - points[1]
+    outer = points[1] + 0.12 * along
+    # The side away from the index finger, whichever way the hand is turned on the film.
+    across = jnp.stack([-along[1], along[0]])
+    base = outer + 0.10 * across
+    return points.at[0].set(wrist).at[1].set(base)
 
 
 def _long_bones(

@@ -21,6 +21,7 @@ from metabone.radiograph.rendering import (
     stamp,
 )
 from metabone.radiograph.soft_tissue import flesh_depth, hand_outline
+from metabone.radiograph.varied_hands import draw_proportions
 
 FILM_SIZE = 512
 
@@ -43,9 +44,7 @@ class Film(NamedTuple):
       stage: `[]` int32, 1..11.
       bone_age_months: `[]` float32.
       sex: `[]` int32, 0 female, 1 male.
-      key_points: `[21, 2]` float32 `(x, y)` pixels: wrist; thumb carpometacarpal,
-        metacarpophalangeal, interphalangeal joint, tip; then of index, middle, ring and little
-        finger the metacarpophalangeal, proximal and distal interphalangeal joint and the tip.
+      key_points: `[21, 2]` float32 `(x, y)` pixels, order of `landmarks.POINT_NAMES`.
       outline: `[164, 2]` float32 `(x, y)` pixels, polygon round the soft tissue on the film.
       regions: `[6, 2]` float32 `(x, y)` pixels, centres of the regions of `REGION_NAMES`.
       inverted: `[]` bool, bones dark on bright.
@@ -171,13 +170,17 @@ def _develop(key: jax.Array, attenuation: jax.Array, noise: jax.Array):
     return (255.0 * gray + 0.5).astype(jnp.uint8), inverted
 
 
-def simulate_film(key: jax.Array, maturity: jax.Array, sex: jax.Array) -> Film:
+def simulate_film(
+    key: jax.Array, maturity: jax.Array, sex: jax.Array, *, varied: bool = False
+) -> Film:
     """Renders one radiograph. Map it with `jax.lax.map`; `jax.vmap` is right but slow on CPU.
 
     Args:
       key: typed PRNG key; the same key, maturity and sex give the same film to the bit.
-      maturity: `[]` float32 in [0, 1].
+      maturity: `[]` float32 in [0, 1]; below 0 is a small child, if `varied`.
       sex: `[]` int, 0 female, 1 male.
+      varied: a hand of its own proportions and posture (`varied_hands`), instead of the standard
+        one.
 
     Returns:
       A `Film`.
@@ -185,8 +188,9 @@ def simulate_film(key: jax.Array, maturity: jax.Array, sex: jax.Array) -> Film:
     maturity, sex = jnp.asarray(maturity, jnp.float32), jnp.asarray(sex, jnp.int32)
     biology, pose_key, build, grain_key, marker_key, exposure = jax.random.split(key, 6)
     bone_maturity = draw_bone_maturity(biology, maturity, sex)
-    pose = draw_pose(pose_key, maturity, FILM_SIZE)
-    hand = pose_hand(build, maturity, bone_maturity, pose)
+    proportions = draw_proportions(jax.random.fold_in(pose_key, 0)) if varied else None
+    pose = draw_pose(pose_key, maturity, FILM_SIZE, proportions)
+    hand = pose_hand(build, maturity, bone_maturity, pose, proportions)
     noise, mottle = grain(grain_key, (FILM_SIZE, FILM_SIZE))
     attenuation = _attenuation(marker_key, hand, pose.scale, 2.0 * blur(mottle))
     image, inverted = _develop(exposure, attenuation, noise)

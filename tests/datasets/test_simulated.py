@@ -26,6 +26,7 @@ def rendered(monkeypatch):
             maturities=np.linspace(0, 1, count, dtype=np.float32),
             inverted=np.zeros(count, bool),
             bone_maturities=np.zeros((count, 21), np.float32),
+            key_points=np.zeros((count, 21, 2), np.float32),
             kept=kept,
             films=np.broadcast_to(value[kept, None, None], (len(kept), 512, 512)),
         )

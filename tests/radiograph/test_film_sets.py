@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 
 from metabone.radiograph.anatomy import REGION_BONES
+from metabone.radiograph.cutting import cut_regions
 from metabone.radiograph.film_sets import (
     SMI_COUNTS,
     simulate_films,
     smi_stages,
 )
+from metabone.radiograph.region_sets import REGION_SETS, region_squares
 from metabone.radiograph.regions import crop_regions
 
 MERGED = ((1, 2), (3, 4), (5, 6), (7, 8, 9), (10, 11))
@@ -109,3 +111,22 @@ def test_the_six_regions_together_do_tell_the_class(balanced):
     together, alone = accuracy(six.mean(axis=1, keepdims=True)), accuracy(six[:, 3:4])
     assert 0.75 < together < 0.97
     assert alone < together
+
+
+def test_the_key_points_lead_to_the_growth_plates_of_the_regions(balanced):
+    films, *_ = balanced
+    six = REGION_SETS["min_kang_6"]
+    for points, centres in zip(films.key_points, films.centres, strict=True):
+        squares = region_squares(points, six)
+        away = [np.linalg.norm(s.centre - c) for s, c in zip(squares, centres, strict=True)]
+        # A plate lies beside its joint, well within the field.
+        assert (np.array(away) < 0.3 * np.array([s.side for s in squares])).all()
+
+
+def test_a_simulated_film_is_cut_by_the_code_that_cuts_real_ones(balanced):
+    films, *_ = balanced
+    cut = cut_regions(films.films[0], films.key_points[films.kept[0]], REGION_SETS["min_kang_6"])
+    # Along the finger bone is in the middle, and flesh or air on both sides.
+    middle, sides = cut[:, :, 28:36].mean(axis=(1, 2)), cut[:, :, [0, -1]].mean(axis=(1, 2))
+    brighter = middle > sides
+    assert brighter.all() or not brighter.any()

@@ -1,0 +1,91 @@
+"""Whether a film shows a hand that can be read; a reason if not, rather than a guess."""
+
+import numpy as np
+
+from metabone.radiograph.landmarks import hand_length, is_right_hand, point_number
+from metabone.radiograph.region_sets import Region, region_squares
+
+# The left hand that simulated hands vary around; units of hand length, middle finger's knuckle at
+# the origin, x towards the thumb and y towards the fingers.
+_SHAPE = np.array(
+    [
+        *([-0.036, -0.518], [0.162, -0.390], [0.264, -0.192], [0.350, -0.047], [0.402, 0.057]),
+        *([0.119, 0.002], [0.141, 0.212], [0.157, 0.331], [0.169, 0.418]),
+        *([0.0, 0.0], [0.0, 0.243], [0.0, 0.386], [0.0, 0.479]),
+        *([-0.107, -0.054], [-0.127, 0.168], [-0.142, 0.306], [-0.152, 0.398]),
+        *([-0.202, -0.111], [-0.257, 0.053], [-0.290, 0.145], [-0.319, 0.227]),
+    ]
+)
+
+UNSURE_HAND = 0.12
+"""Median uncertainty of the points, in hand lengths, above which there is no hand."""
+
+UNSURE_POINT = 0.08
+"""Uncertainty of a needed point, in hand lengths, above which its region is not read."""
+
+ODD_SHAPE = 0.12
+"""Root mean squared distance from a hand's shape, in hand lengths, above which there is no hand."""
+
+_LEAST_PIXELS = 48
+# Of a region's field, how much may lie beyond the film.
+_CUT_OFF = 0.25
+
+
+def shape_residual(points: np.ndarray) -> float:
+    """How far points are from the shape of a hand, turned and scaled to fit best.
+
+    Args:
+      points: `[21, 2]` float `(x, y)` pixels, of a left or a right hand.
+
+    Returns:
+      Root mean squared distance in hand lengths.
+    """
+    points = np.asarray(points, np.float64)
+    at = points[:, 0] - 1j * points[:, 1]
+    at = -at.conj() if is_right_hand(points) else at
+    meant = _SHAPE[:, 0] + 1j * _SHAPE[:, 1]
+    at, meant = at - at.mean(), meant - meant.mean()
+    # The similarity that takes the read points onto the meant ones.
+    fit = (at.conj() @ meant) / max((at.conj() @ at).real, 1e-12)
+    return float(np.sqrt(np.mean(np.abs(fit * at - meant) ** 2)))
+
+
+def check_hand(
+    points: np.ndarray,
+    uncertainty: np.ndarray,
+    size: tuple[int, int],
+    regions: tuple[Region, ...] = (),
+) -> str | None:
+    """Says why a film is not to be read.
+
+    Args:
+      points: `[21, 2]` float `(x, y)` pixels of the film.
+      uncertainty: `[21]` float, hand lengths, as `hand_reading.read_key_points` gives it.
+      size: `(height, width)` of the film.
+      regions: which must be seen; points of others may be unsure.
+
+    Returns:
+      The reason in a few words, or None for a hand that can be read.
+    """
+    points, uncertainty = np.asarray(points), np.asarray(uncertainty)
+    length = float(hand_length(points))
+    median = float(np.median(uncertainty))
+    if median > UNSURE_HAND:
+        return f"no hand: its points are unsure by {100 * median:.0f} % of its length"
+    odd = shape_residual(points)
+    if odd > ODD_SHAPE:
+        return f"no hand: its points are off the shape of one by {100 * odd:.0f} % of its length"
+    if length < _LEAST_PIXELS:
+        return f"the hand is {length:.0f} pixels long; expected at least {_LEAST_PIXELS}"
+    height, width = size
+    for region, square in zip(regions, region_squares(points, regions), strict=True):
+        x, y = square.centre
+        beyond = max(-x, x - (width - 1), -y, y - (height - 1)) / square.side + 0.5
+        if beyond > _CUT_OFF:
+            return f"cut off at {region.name}"
+    needed = dict.fromkeys(name for region in regions for name in region.points)
+    for name in needed:
+        unsure = float(uncertainty[point_number(name)])
+        if unsure > UNSURE_POINT:
+            return f"unsure where {name} is, by {100 * unsure:.0f} % of the hand's length"
+    return None
