@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from metabone.evaluation.metrics import confusion_matrix, mean_interval
+from metabone.evaluation.film_intervals import COVERS, film_interval, kappa_interval
+from metabone.evaluation.metrics import confusion_matrix
 from metabone.evaluation.protocol import FilmReading
 
 
 def rows_of(reading: FilmReading, norms: Sequence[str], **labels: Any) -> list[dict[str, Any]]:
-    """Accuracy rows of one learner: the vote, and each region where there are several.
+    """Rows of one learner: the vote, and each region where there are several.
 
     Args:
       reading: with a leading axis of draws, at least two; NumPy arrays.
@@ -19,34 +20,50 @@ def rows_of(reading: FilmReading, norms: Sequence[str], **labels: Any) -> list[d
         vote alone.
 
     Returns:
-      Rows as in `result.json`: means over draws with 95% intervals.
+      Rows as in `result.json`: accuracy as `mean`, the mean distance in classes as `mae_stages`,
+      and `kappa`, quadratic; `ci95` and `..._ci95` are half widths that cover what `covers` says,
+      `ci95_draws` other draws of the same films; see `film_intervals`.
     """
     paper = labels.pop("paper", None)
     rows = []
     for index, norm in enumerate(norms):
-        right = (reading.votes[:, index] == reading.truth).mean(-1)
         common = {**labels, "norm": norm, "metric": "accuracy", "unit": "draws"}
+        votes = reading.votes[:, index]
         rows.append(
             {
                 **common,
-                **_figures(right),
+                **_figures(reading, votes, labels.get("shots", 0)),
                 "region": "vote",
                 "paper": paper,
-                "mean_of_first_5": float(right[:5].mean()),
+                "mean_of_first_5": float((votes == reading.truth)[:5].mean()),
                 "tie_rate": float(reading.tied[:, index].mean()),
             }
         )
         regions = reading.regions[:, index]
         if regions.shape[1] > 1:
             for region in range(regions.shape[1]):
-                right = (regions[:, region] == reading.truth).mean(-1)
-                rows.append({**common, **_figures(right), "region": region + 1})
+                own = _figures(reading, regions[:, region], labels.get("shots", 0))
+                rows.append({**common, **own, "region": region + 1})
     return rows
 
 
-def _figures(per_draw: np.ndarray) -> dict[str, Any]:
-    estimate = mean_interval(per_draw)
-    return {"mean": estimate.mean, "ci95": estimate.ci95, "std": estimate.std, "n": estimate.n}
+def _figures(reading: FilmReading, answers: np.ndarray, shots: int) -> dict[str, Any]:
+    where = reading.films, reading.truth, shots
+    right = film_interval(answers == reading.truth, *where)
+    distance = film_interval(np.abs(answers - reading.truth), *where)
+    kappa = kappa_interval(answers, *where)
+    return {
+        "mean": right.mean,
+        "ci95": right.ci95,
+        "ci95_draws": right.ci95_draws,
+        "covers": COVERS,
+        "std": right.std,
+        "n": right.n,
+        "mae_stages": distance.mean,
+        "mae_stages_ci95": distance.ci95,
+        "kappa": kappa.mean,
+        "kappa_ci95": kappa.ci95,
+    }
 
 
 def confusions_of(

@@ -24,8 +24,8 @@ class Estimate(NamedTuple):
 def mean_interval(values: ArrayLike) -> Estimate:
     """Mean with a 95 % Student t interval: ci95 = t(0.975, n - 1) * std / sqrt(n).
 
-    The interval is about the mean over draws from this very pool of films, not over patients yet
-    unseen: draws share films, so it narrows with more draws while the pool stays as small.
+    Draws that share films are not independent of each other: for them this covers other draws of
+    these very films alone, and `film_intervals.film_interval` other films.
 
     Args:
       values: [n] figures of n >= 2 independent draws or tasks.

@@ -45,13 +45,36 @@ def test_each_norm_has_a_row_of_the_vote_and_one_of_each_region(reading):
         assert row.items() >= common.items()
         assert row["mean"] == pytest.approx((first + second) / 2)
         assert row["std"] == pytest.approx(abs(first - second) / math.sqrt(2))
-        assert row["ci95"] == pytest.approx(T_OF_TWO_DRAWS * abs(first - second) / 2)
+        assert row["ci95_draws"] == pytest.approx(T_OF_TWO_DRAWS * abs(first - second) / 2)
+        assert row["ci95"] >= row["ci95_draws"]
+        assert row["covers"] == "other films of these classes"
         vote_alone = {"paper", "tie_rate", "mean_of_first_5"}
         assert (row.keys() & vote_alone) == (vote_alone if region == "vote" else set())
     inductive, transductive = rows[0], rows[3]
     assert inductive["paper"] == transductive["paper"] == 0.533
     assert (inductive["tie_rate"], transductive["tie_rate"]) == (3 / 8, 0.0)
     assert inductive["mean_of_first_5"] == pytest.approx(0.875)
+
+
+def test_rows_say_how_many_stages_off_and_how_far_from_chance_answers_are():
+    """Three stages, two draws of three films; a miss by two stages weighs four times."""
+    truth = np.array([[0, 1, 2], [0, 1, 2]])
+    votes = np.array([[0, 1, 1], [2, 1, 2]])
+    reading = FilmReading(
+        films=np.array([[0, 1, 2], [3, 4, 5]]),
+        truth=truth,
+        votes=votes[:, None],
+        tied=np.zeros((2, 1, 3), bool),
+        regions=np.stack([votes, truth], 1)[:, None],
+    )
+    vote, first, second = rows_of(reading, ["inductive"], shots=1)
+    assert vote["mae_stages"] == first["mae_stages"] == pytest.approx(3 / 6)
+    # Chance: every truth against every answer.
+    by_chance = np.mean((truth.ravel()[:, None] - votes.ravel()) ** 2)
+    assert vote["kappa"] == first["kappa"] == pytest.approx(1 - (5 / 6) / by_chance)
+    assert vote["mae_stages_ci95"] > 0 and vote["kappa_ci95"] > 0
+    assert (second["mean"], second["mae_stages"], second["kappa"]) == (1, 0, 1)
+    assert second["kappa_ci95"] == second["mae_stages_ci95"] == 0
 
 
 def test_the_mean_of_the_first_five_draws_stands_beside_that_of_all():
@@ -70,6 +93,7 @@ def test_the_mean_of_the_first_five_draws_stands_beside_that_of_all():
     assert row["mean_of_first_5"] == pytest.approx(3 / 5)
     assert row["mean"] == pytest.approx(3 / 7)
     assert row["n"] == 7
+    assert np.isnan(row["ci95"])  # of one film, others are unknown
 
 
 def test_confusions_count_the_votes_of_all_draws_with_the_truth_in_rows(reading):

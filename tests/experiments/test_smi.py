@@ -364,7 +364,7 @@ def test_the_experiment_ends_in_four_learners_rows_and_a_report(whole):
         matrix = np.array(found[row["learning"], row["model"], row["norm"]])
         assert matrix.sum(1).tolist() == [2, 2]
         assert row["mean"] == row["mean_of_first_5"] == matrix.trace() / 4
-        assert row["ci95"] >= 0 and row["std"] >= 0 and row["tie_rate"] == 0
+        assert row["ci95_draws"] >= 0 and row["std"] >= 0 and row["tie_rate"] == 0
     report = (whole.path / "report.html").read_text()
     assert f"bone age &lt; {CUT} months" in report
     assert str(whole.path / "result.json") in whole.printed
