@@ -103,7 +103,8 @@ class Scale(NamedTuple):
 _SCALES = {
     "accuracy": Scale("Accuracy", "%", 100.0, 1),
     "mae": Scale("Mean absolute error", "months", 1.0, 1, higher_is_better=False),
-    "kappa": Scale("Quadratic weighted kappa"),
+    "mae_stages": Scale("Mean absolute error", "stages", 1.0, 2, higher_is_better=False),
+    "kappa": Scale("Quadratic weighted kappa", decimals=2),
     "ece": Scale("Expected calibration error", "%", 100.0, 1, higher_is_better=False),
 }
 

@@ -30,6 +30,7 @@ def all_tables(result: Result) -> list[Table]:
     for norm in norms_of(result):
         tables.append(results_table(result, norm))
         if len(tables) == 1:
+            tables.append(stages_table(result, norm))
             tables.append(gains_table(result, norm))
     for norm in norms_of(result)[:1]:
         tables.append(region_table(result, norm))
@@ -65,11 +66,49 @@ def results_table(
     notes = (
         *_chance_note(result, rows),
         *_draws_note(rows),
+        *_covers_note(rows),
         *told,
         *table.notes,
         *_conditions_note(rows),
     )
     return table._replace(notes=notes)
+
+
+def stages_table(
+    result: Result, norm: str | None = "inductive", presentation: Presentation | None = None
+) -> Table | None:
+    """How far off answers are in ordered classes: mean absolute error and kappa, by shots.
+
+    Args:
+      result: as in result.json.
+      norm: which rows.
+      presentation: its noun; by default that of the result's experiment.
+
+    Returns:
+      The table, or None if the result's rows do not tell.
+    """
+    rows = [r for r in main_rows(result, norm) if r.get("mae_stages") is not None]
+    if not rows:
+        return None
+    noun = (presentation or presentation_of(result)).noun
+    shots = shots_of(rows)
+    metrics = {"mae_stages": "error", "kappa": "kappa"}
+    lines = []
+    for learning, model in distinct(rows, "learning", "model"):
+        own = {r["shots"]: r for r in select(rows, learning=learning, model=model)}
+        cells = (_metric_cell(own.get(s), metric) for metric in metrics for s in shots)
+        lines.append((Cell(str(learning)), Cell(str(model)), *cells))
+    columns = (f"{name}, {shots_in_words(s)}" for name in metrics.values() for s in shots)
+    return Table(
+        title=(
+            "Mean absolute error in stages and quadratic weighted kappa, ± 95 % interval; "
+            f"{data_label(result, noun)}"
+        ),
+        columns=("learning", "model", *columns),
+        labels=2,
+        rows=tuple(lines),
+        notes=_covers_note(rows),
+    )
 
 
 def first_draws_table(
@@ -165,7 +204,7 @@ def region_table(
         columns=("learning", "model", *(f"region {r}" for r in regions), "vote"),
         labels=2,
         rows=tuple(lines),
-        notes=tuple(notes),
+        notes=(*notes, *_covers_note(rows)),
     )
 
 
@@ -217,6 +256,26 @@ def _cell(row: Row | None, reference: Reference | None) -> Cell:
     )
 
 
+def _metric_cell(row: Row | None, metric: str) -> Cell:
+    if row is None or row.get(metric) is None:
+        return Cell(ABSENT)
+    return Cell(scale_of(metric).estimate(row[metric], row.get(f"{metric}_ci95")))
+
+
+def _covers_note(rows: Sequence[Row]) -> tuple[str, ...]:
+    covers = distinct([r for r in rows if r.get("covers")], "covers")
+    if not covers:
+        return ()
+    scale = scale_of(rows[0]["metric"])
+    widths = [r["ci95_draws"] for r in rows if r.get("ci95_draws") is not None]
+    narrower = ""
+    if widths:
+        low, high = scale.figure(min(widths)), scale.figure(max(widths))
+        span = low if low == high else f"{low} to {high}"
+        narrower = f" Other draws of the very same: {scale.name.lower()} ± {span}."
+    return (f"Intervals cover {' or '.join(covers)}.{narrower}",)
+
+
 def _chance_note(result: Result, rows: Sequence[Row]) -> tuple[str, ...]:
     levels = sorted({chance_of(result, row) for row in rows} - {None})
     scale = scale_of(rows[0]["metric"])
@@ -257,6 +316,8 @@ def _title(
     parts = [scale_of(rows[0]["metric"]).heading + ", mean ± 95 % interval"]
     if counts:
         span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        covers = distinct([r for r in rows if r.get("covers")], "covers")
+        parts[0] += f" for {covers[0]}" if len(covers) == 1 else ""
         parts[0] += f" over {span} {unit}"
     parts.append(data_label(result, noun))
     if shots is not None:

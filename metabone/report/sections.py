@@ -33,6 +33,7 @@ def results(run: Run, show: Presentation) -> str:
         "Results",
         page.paragraph(_norm_sentence(norm)),
         page.table(result_tables.results_table(run.result, norm, show), label),
+        page.table(result_tables.stages_table(run.result, norm, show), label),
         page.details("The first five draws alone", page.table(first, label)),
         page.table(result_tables.gains_table(run.result, norm, show), label),
         _over_shots(run, show, norm),

@@ -50,6 +50,45 @@ def test_title_says_the_kind_of_data_the_draws_and_the_seed(result_of, kind):
     )
 
 
+def with_stages(result):
+    for row in result["rows"]:
+        row |= {"covers": "other films of these classes", "ci95_draws": row["ci95"] / 2}
+        row |= {"mae_stages": 2 - 2 * row["mean"], "mae_stages_ci95": 0.03}
+        row |= {"kappa": row["mean"] + 0.1, "kappa_ci95": 0.014}
+    return result
+
+
+def test_stage_errors_and_kappas_stand_in_a_table_of_their_own(result_of):
+    assert result_tables.stages_table(result_of()) is None
+    result = with_stages(result_of())
+    table = result_tables.stages_table(result)
+    shots = ("5 shots", "10 shots", "20 shots")
+    expected = [f"{name}, {each}" for name in ("error", "kappa") for each in shots]
+    assert list(table.columns[2:]) == expected
+    errors, kappas = ["1.08", "0.97", "0.86"], ["0.56", "0.61", "0.67"]
+    assert texts(table)[0] == [
+        "base",
+        "pretrained",
+        *(f"{error} ± 0.03" for error in errors),
+        *(f"{kappa} ± 0.01" for kappa in kappas),
+    ]
+    assert table in result_tables.all_tables(result)
+    del result["rows"][0]["mae_stages"]
+    assert texts(result_tables.stages_table(result))[0][2] == "-"
+
+
+def test_tables_say_what_their_intervals_cover(result_of):
+    result = with_stages(result_of())
+    for table in (result_tables.results_table(result), result_tables.region_table(result)):
+        assert "± 95 % interval for other films of these classes over 100 draws" in table.title
+        (note,) = [note for note in table.notes if note.startswith("Intervals cover")]
+        narrow = "0.4 to 0.6" if table.columns[2] == "5 shots" else "0.4"
+        assert note == (
+            "Intervals cover other films of these classes. Other draws of the very same: "
+            f"accuracy ± {narrow}."
+        )
+
+
 def test_rows_that_are_still_missing_leave_a_dash_and_the_title_says_so(result_of):
     table = result_tables.results_table(result_of(regions=1, complete=False))
     assert table.title.endswith("INCOMPLETE")
