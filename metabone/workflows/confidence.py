@@ -46,7 +46,7 @@ def wilson(share: float, count: int) -> Share:
     z2 = float(ndtri(0.975)) ** 2
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = math.sqrt(z2 * share * (1 - share) / count + z2**2 / (4 * count**2)) / (1 + z2 / count)
-    return Share(float(share), max(0.0, middle - half), min(1.0, middle + half))
+    return Share(float(share), max(0.0, float(middle - half)), min(1.0, float(middle + half)))
 
 
 def chance_of(share: float, count: int, guessing: float) -> float:
@@ -80,8 +80,25 @@ def log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -
     return float(-log_softmax(logits, axis=-1)[np.arange(len(labels)), labels].mean())
 
 
+def smoothed_log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
+    """Log loss against labels that a further film of each class tempers (Platt 1999).
+
+    The label has the probability (n + 1) / (n + K), each other class 1 / (n + K): however well `n`
+    films are told apart, they do not show that the next one is certain.
+
+    Args:
+      logits: `[n, K]`.
+      labels: `[n]` int.
+      temperature: by which logits are divided.
+    """
+    count, classes = np.shape(logits)
+    logs = log_softmax(np.asarray(logits, np.float64) / temperature, axis=-1)
+    own = logs[np.arange(count), labels]
+    return float(-(count * own + logs.sum(-1)).mean() / (count + classes))
+
+
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature by which logits lose least (Guo et al. 2017).
+    """The temperature by which logits lose least (Guo et al. 2017), by `smoothed_log_loss`.
 
     Args:
       logits: `[n, K]` of films that were not learned from.
@@ -95,10 +112,13 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     scale = float(np.std(logits - logits.mean(-1, keepdims=True))) or 1.0
     ends = math.log(_HARDEST * scale), math.log(_SOFTEST * scale)
     found = minimize_scalar(
-        lambda log_t: log_loss(logits, labels, math.exp(log_t)), bounds=ends, method="bounded"
+        lambda log_t: smoothed_log_loss(logits, labels, math.exp(log_t)),
+        bounds=ends,
+        method="bounded",
     )
     best = math.exp(float(found.x))
-    return best if log_loss(logits, labels, best) <= log_loss(logits, labels) else 1.0
+    plain = smoothed_log_loss(logits, labels)
+    return best if smoothed_log_loss(logits, labels, best) <= plain else 1.0
 
 
 def probabilities_of(logits: np.ndarray, temperature: float) -> np.ndarray:

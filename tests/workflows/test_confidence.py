@@ -52,6 +52,13 @@ def test_temperature_finds_by_how_much_logits_were_sharpened(sharp):
     assert fit_temperature(logits, labels) == pytest.approx(sharp, rel=0.05)
 
 
+def test_films_told_apart_perfectly_do_not_make_the_next_one_certain():
+    logits = np.array([[9.0, 0.0]] * 10 + [[0.0, 9.0]] * 10)
+    labels = np.repeat([0, 1], 10)
+    surest = probabilities_of(logits, fit_temperature(logits, labels)).max()
+    assert surest == pytest.approx(21 / 22, abs=1e-4)
+
+
 def test_temperature_of_logits_that_know_nothing_makes_probabilities_even():
     logits, labels = made(2, sharp=5.0)
     shuffled = np.random.default_rng(0).permutation(labels)

@@ -1,0 +1,366 @@
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import metabone as mb
+from metabone.episodes.sampling import scale
+from metabone.learners.embedding import r2d2
+from metabone.nets.networks import conv_net
+from metabone.workflows import adaptation
+from metabone.workflows.confidence import chance_of
+from metabone.workflows.folds import deal_folds
+from metabone.workflows.learned_runs import features_of
+from metabone.workflows.model import BLANK, KNOWN, UNLIKE
+from metabone.workflows.prediction_program import PredictionProgram
+from metabone.workflows.trained import Trained
+
+SIZE = 8
+
+
+def trained_of(make=r2d2, norm="inductive", features=True, **options):
+    """A learner as it is before anything was learned."""
+    network = conv_net(0, blocks=2, halvings=2, filters=3, downsample="stride")
+    learner = make(network, 2, norm=norm, **options)
+    params = learner.init(jax.random.key(0), (SIZE, SIZE, 1))
+    return Trained(
+        lambda ways: make(network, ways, norm=norm, **options),
+        params,
+        (SIZE, SIZE, 1),
+        scale,
+        features_of(network) if features else None,
+        {"learner": "R2-D2", "source": "nothing", "kind": "simulated"},
+    )
+
+
+def bright(seed, each=10, names=("a", "b"), size=SIZE, noise=12):
+    """Classes that brightness tells apart."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(names)), each)
+    slope = np.linspace(-1, 1, size) * (20 + 60 * labels[:, None, None])
+    images = 120 + slope + rng.normal(0, noise, (len(labels), size, size))
+    return images.clip(0, 255).astype(np.uint8), np.asarray(names)[labels]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return trained_of()
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return mb.adapt(*bright(0), learner=trained)
+
+
+@pytest.fixture
+def fresh(model):
+    """The model, not compiled yet: tests differ in how programs are compiled."""
+    return dataclasses.replace(model, program=PredictionProgram(model.program.data, "model"))
+
+
+def same(one, two):
+    np.testing.assert_array_equal(one.answers, two.answers)
+    np.testing.assert_array_equal(one.probabilities, two.probabilities)
+    np.testing.assert_array_equal(one.distances, two.distances)
+    np.testing.assert_array_equal(one.nearest, two.nearest)
+    assert one.conformal == two.conformal and one.warnings == two.warnings
+
+
+def test_what_can_be_told_apart_is_and_the_model_says_so(model):
+    assert model.evaluation.accuracy.value == 1.0
+    assert model.verdict.startswith("Better than guessing: 100.0 %")
+    images, labels = bright(1)
+    found = model.predict(images)
+    np.testing.assert_array_equal(found.answers, labels)
+    np.testing.assert_allclose(found.probabilities.sum(-1), 1, rtol=1e-6)
+    names = model.films.labels[found.nearest[:, 0]]
+    assert (np.asarray(model.classes)[names] == labels).mean() > 0.9
+
+
+@pytest.mark.optimized
+def test_answers_on_a_film_are_the_same_whichever_films_are_asked_with_it(fresh):
+    images, _ = bright(2, each=20)
+    together = fresh.predict(images)
+    for rows in ([3], [3, 0], range(3, 39)):
+        alone = fresh.predict(images[list(rows)])
+        np.testing.assert_array_equal(alone.probabilities[0], together.probabilities[3])
+    program = jax.export.deserialize(bytearray(fresh.program.data))
+    for count in (1, 2, 7, 40):
+        found = np.asarray(program.call(images[:count, ..., None])["probabilities"])
+        np.testing.assert_array_equal(found, together.probabilities[:count])
+
+
+def test_integers_stay_integers_and_sizes_and_colours_do_not_matter(trained):
+    images, labels = bright(3, names=("a", "b"), size=20)
+    numbers = np.where(labels == "a", 4, 7)
+    colour = [np.repeat(image[..., None], 3, -1) for image in images]
+    grey = mb.adapt(images, numbers, learner=trained)
+    again = mb.adapt(colour, numbers.tolist(), learner=trained)
+    assert grey.classes == (4, 7) and grey.predict(images).answers.dtype.kind == "i"
+    np.testing.assert_array_equal(
+        grey.predict(colour).probabilities, again.predict(images).probabilities
+    )
+    assert "RGB to grey by ITU-R 601-2 luma (20 of 20 films)" in again.about["notes"]
+    assert "padded with black to a square, LANCZOS to 8x8 (20 of 20 films)" in grey.about["notes"]
+
+
+def test_three_films_a_class_are_enough_and_their_sets_hold_all_classes(trained):
+    images, labels = bright(4, each=3)
+    model = mb.adapt(images, labels, learner=trained)
+    assert model.evaluation.folds == 3 and model.evaluation.set_limit == 0
+    assert model.predict(images).conformal == (("a", "b"),) * 6
+    assert "too few" in model.summary()["Sets at 90 %"]
+
+
+def test_learners_without_features_or_with_more_outputs_serve():
+    wide = trained_of(features=False)
+    five = wide._replace(learner_for=lambda ways: r2d2(conv_net_of(), 5))
+    model = mb.adapt(*bright(5), learner=five)
+    assert model.about["likeness"] == "pixels"
+    assert model.predict(bright(6)[0]).probabilities.shape == (20, 2)
+    assert model.films.features.shape == (20, SIZE * SIZE)
+
+
+def conv_net_of():
+    return conv_net(0, blocks=2, halvings=2, filters=3, downsample="stride")
+
+
+def test_transductive_learner_is_refused():
+    with pytest.raises(mb.InputError, match="depends on the films asked with it"):
+        mb.adapt(*bright(0), learner=trained_of(norm="transductive"))
+
+
+def test_film_unlike_all_labelled_ones_is_marked_and_films_like_them_are_not(model):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 2, (5, SIZE, SIZE), np.uint8) * 255
+    flat = np.full((1, SIZE, SIZE), 120, np.uint8)
+    found = model.predict(np.concatenate([noise, flat]))
+    assert found.warnings == (UNLIKE,) * 5 + (BLANK,)
+    like = model.predict(bright(7, each=100)[0]).warnings
+    assert np.mean([bool(warning) for warning in like]) < 0.1
+    assert model.predict(bright(0)[0]).warnings == (KNOWN,) * 20
+
+
+def test_copies_and_patients_are_never_learned_from_and_tested_on(trained, monkeypatch):
+    seen = []
+
+    def spy(labels, units, classes, seed):
+        folds = deal_folds(labels, units, classes, seed)
+        seen.append((units, folds))
+        return folds
+
+    monkeypatch.setattr(adaptation, "deal_folds", spy)
+    images, labels = bright(8)
+    images[11] = images[12]
+    model = mb.adapt(images, labels, learner=trained, groups=[n // 2 for n in range(20)])
+    ((units, folds),) = seen
+    assert units[11] == units[12] == units[13] == units[10] and folds[11] == folds[12]
+    assert model.evaluation.units == 9 and "9 in all" in model.summary()["Accuracy"]
+
+
+def test_noise_is_not_better_than_guessing_in_19_of_20_sets(trained):
+    """By the fold's own answers: what matters is how cross-validation scatters, not the network."""
+    passed = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        labels = np.repeat(np.arange(3), 20)
+        features = rng.normal(size=(60, 30))
+        folds = deal_folds(labels, np.arange(60), range(3), seed)
+        right = 0
+        for fold in range(5):
+            known, asked = folds != fold, folds == fold
+            means = np.stack([features[known & (labels == k)].mean(0) for k in range(3)])
+            apart = ((features[asked][:, None] - means) ** 2).sum(-1)
+            right += (apart.argmin(-1) == labels[asked]).sum()
+        passed += chance_of(right / 60, 60, 1 / 3) < 0.01
+    assert passed / 300 <= 0.05
+
+
+def test_noise_is_told_from_knowledge_in_words(trained):
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (30, SIZE, SIZE), np.uint8)
+    model = mb.adapt(images, np.arange(30) % 2, learner=trained)
+    assert not model.evaluation.better
+    assert model.verdict.startswith("Not better than guessing, as far as 30 films can tell")
+    assert "the commonest class gets 50.0 %" in model.verdict
+
+
+def test_occlusion_shows_where_the_answer_comes_from(trained):
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    images = rng.normal(100, 5, (40, SIZE, SIZE))
+    images[:, :4, :4] += 100 * labels[:, None, None]
+    model = mb.adapt(images.astype(np.uint8), labels, learner=trained)
+    found = model.explain(images[1].astype(np.uint8))
+    assert found.shape == (SIZE, SIZE) and found.dtype == np.float32
+    assert found[:4, :4].mean() > 2 * np.abs(found[4:, 4:]).mean()
+    assert found[:4, :4].mean() > 0.1
+
+
+def test_occlusion_of_an_oblong_film_has_its_shape(model):
+    assert model.explain(np.random.default_rng(0).integers(0, 256, (10, 31), np.uint8)).shape == (
+        10,
+        31,
+    )
+
+
+@pytest.mark.optimized
+def test_loaded_model_answers_the_same_to_the_bit(fresh, tmp_path):
+    folder = fresh.save(tmp_path / "new" / "model")
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+    loaded = mb.load(folder)
+    images, _ = bright(9)
+    same(fresh.predict(images), loaded.predict(images))
+    np.testing.assert_array_equal(fresh.explain(images[0]), loaded.explain(images[0]))
+    assert loaded.summary() == fresh.summary()
+    assert dataclasses.asdict(loaded.evaluation) == dataclasses.asdict(fresh.evaluation)
+
+
+def test_model_never_overwrites(model, tmp_path):
+    with pytest.raises(mb.InputError, match="exists already"):
+        model.save(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_half_written_model_is_never_taken_for_one(model, tmp_path, monkeypatch):
+    def stop(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.rename", stop)
+    with pytest.raises(mb.InputError, match=r"cannot be written \(No space left"):
+        model.save(tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    return model.save(tmp_path / "model")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def other_version(path):
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+
+
+def without_classes(path):
+    record = json.loads(path.read_text())
+    del record["classes"]
+    path.write_text(json.dumps(record))
+
+
+def fewer_classes(path):
+    record = json.loads(path.read_text())
+    record["classes"] = record["classes"][:1]
+    path.write_text(json.dumps(record))
+
+
+def foreign(path):
+    path.write_text('{"format": "another"}')
+
+
+def a_list(path):
+    path.write_text("[]")
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil", "message"),
+    [
+        ("program.jax_export", cut, "program.jax_export: damaged"),
+        ("weights.safetensors", cut, "weights.safetensors: damaged"),
+        ("films.safetensors", cut, "films.safetensors: damaged"),
+        ("films.safetensors", os.remove, "films.safetensors: cannot be read"),
+        ("model.json", cut, "is not JSON"),
+        ("model.json", other_version, "version '2' of the format, expected 1"),
+        ("model.json", without_classes, "damaged (KeyError in model.json)"),
+        ("model.json", fewer_classes, "damaged (ValueError in model.json)"),
+        ("model.json", foreign, "not a model of metabone"),
+        ("model.json", a_list, "not a model of metabone"),
+    ],
+)
+def test_damaged_and_foreign_folders_are_one_line(saved, file, spoil, message):
+    spoil(saved / file)
+    with pytest.raises(mb.InputError) as caught:
+        mb.load(saved)
+    assert message in str(caught.value) and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_no_model_is_one_line(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(mb.InputError, match=f"{name}: no model"):
+        mb.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(labels=None), "no labels"),
+        (dict(labels=["a"] * 20), "1 classes; expected two or more"),
+        (dict(labels=["a"] * 18 + ["b"] * 2), "class 'b' has 2 films; at least 3"),
+        (dict(labels=["a"] * 3), "3 labels for 20 films"),
+        (dict(labels=[0.5] * 20), "expected one string or integer a film"),
+        (dict(groups=[1] * 3), "3 groups for 20 films"),
+        (dict(groups=[1] * 20), "all its films are copies or of one patient"),
+        (dict(seed=2**32), "seed (=4294967296)"),
+        (dict(arm="maml"), "arm 'maml': only a run has several learners"),
+        (dict(learner="nowhere"), "nowhere"),
+        (dict(images=np.zeros((20, 8, 8))), "image 0: of dtype float64, expected uint8"),
+        (dict(images=np.zeros((20, 8, 8, 2), np.uint8)), "image 0: of shape (8, 8, 2)"),
+        (dict(images=np.zeros((20, 8, 8), np.uint8)), "are the same image under two labels"),
+    ],
+)
+def test_what_cannot_be_adapted_to_is_one_line(trained, change, message):
+    images, labels = bright(0)
+    given = dict(images=images, labels=labels, learner=trained) | change
+    with pytest.raises(mb.InputError) as caught:
+        mb.adapt(given.pop("images"), given.pop("labels"), **given)
+    assert message in str(caught.value)
+
+
+@pytest.mark.optimized
+def test_exported_program_answers_the_same_to_the_bit_with_jax_alone(fresh, tmp_path):
+    from metabone.workflows.export import export_model
+
+    folder = export_model(fresh, tmp_path / "out")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "MODEL_CARD.md",
+        "prediction.jax_export",
+        "weights.safetensors",
+    ]
+    images, _ = bright(10)
+    np.save(tmp_path / "images.npy", images[..., None])
+    code = """
+import sys
+sys.modules["metabone"] = None  # whoever imports it fails
+import jax, numpy as np
+model = jax.export.deserialize(bytearray(open("out/prediction.jax_export", "rb").read()))
+np.save("found.npy", model.call(np.load("images.npy"))["probabilities"])
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
+    found = np.load(tmp_path / "found.npy")
+    np.testing.assert_array_equal(found, fresh.predict(images).probabilities)
+
+
+def test_no_folder_of_this_machine_is_in_the_program(model):
+    import metabone
+
+    assert str(metabone.__path__[0]).encode() not in model.program.data
+
+
+def test_card_tells_data_accuracy_and_that_it_is_no_medical_device(model, tmp_path):
+    from metabone.workflows.export import export_model
+
+    card = (export_model(model, tmp_path / "out") / "MODEL_CARD.md").read_text()
+    assert "This is no medical device" in card
+    assert "| a | 10 |" in card and "Better than guessing: 100.0 % (95 % interval 83.9" in card
+    assert "50.0 % by always answering the commonest class" in card
+    code = card.split("```python\n")[1].split("```")[0]
+    assert len(code.strip().splitlines()) == 5
