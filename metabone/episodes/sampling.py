@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from metabone.episodes.store import ImageStore
+from metabone.episodes.store import ImageStore, refuse_short
+from metabone.episodes.streams import Stream, seed_key, stream_key
 from metabone.episodes.types import Episode, Examples
 
 
@@ -34,7 +35,7 @@ def task_key(seed: int | jax.Array, step: int | jax.Array, task: int | jax.Array
     Returns:
       A typed key.
     """
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), step), task)
+    return jax.random.fold_in(jax.random.fold_in(seed_key(seed), step), task)
 
 
 def learner_key(key: jax.Array) -> jax.Array:
@@ -46,15 +47,14 @@ def learner_key(key: jax.Array) -> jax.Array:
     Returns:
       A typed key.
     """
-    # The sampler splits the task's key in two, which is what folding in 0 and 1 gives.
-    return jax.random.fold_in(key, 2)
+    return stream_key(key, Stream.LEARNER)
 
 
 def draw(key: jax.Array, store: ImageStore, ways: int, shots: int, queries: int) -> Draw:
     """Draws classes, in a new order each time, and distinct images of each.
 
     Where the store has groups no group serves twice in a task, across classes included: support
-    and query share no patient. The store must satisfy `store.check_enough`.
+    and query share no patient.
 
     Args:
       key: see `task_key`.
@@ -65,9 +65,14 @@ def draw(key: jax.Array, store: ImageStore, ways: int, shots: int, queries: int)
 
     Returns:
       The draw.
+
+    Raises:
+      InputError: more classes or images than there are, see `store.check_enough`.
     """
+    refuse_short(store, ways, shots, queries)
     members = jnp.asarray(store.members)  # a store may still be on the host
-    class_key, image_key = jax.random.split(key)
+    class_key = stream_key(key, Stream.CLASSES)
+    image_key = stream_key(key, Stream.IMAGES)
     classes = jax.random.permutation(class_key, len(members))[:ways]
     keys = jax.random.split(image_key, ways)
     if store.groups is None:
@@ -137,7 +142,7 @@ def sample(
     """Samples one episode: a pure function of (seed, step, task).
 
     Args:
-      store: satisfies `store.check_enough`.
+      store: from `store.build_store`.
       seed: see `task_key`.
       step: see `task_key`.
       task: see `task_key`.
@@ -147,5 +152,8 @@ def sample(
 
     Returns:
       The episode, scaled.
+
+    Raises:
+      InputError: more classes or images than there are, see `store.check_enough`.
     """
     return gather(draw(task_key(seed, step, task), store, ways, shots, queries), store.images)

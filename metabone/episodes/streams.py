@@ -3,6 +3,9 @@
 import enum
 
 import jax
+import numpy as np
+
+from metabone.errors import InputError
 
 
 class Stream(enum.IntEnum):
@@ -14,14 +17,38 @@ class Stream(enum.IntEnum):
     MIRROR = 3  # which images are mirrored
 
 
-def stream_key(key: jax.Array, stream: Stream) -> jax.Array:
+class TrainingStream(enum.IntEnum):
+    """What the key of a supervised training's seed is folded into; the numbers stay likewise."""
+
+    ORDER = 0  # of the images in each epoch
+    AUGMENTATION = 1  # of each minibatch
+
+
+def stream_key(key: jax.Array, stream: Stream | TrainingStream) -> jax.Array:
     """The key of one stream.
 
     Args:
-      key: of a task, see `sampling.task_key`.
+      key: of a task, see `sampling.task_key`, or of a seed.
       stream: what it is for.
 
     Returns:
       A typed key.
     """
     return jax.random.fold_in(key, int(stream))
+
+
+def seed_key(seed: int | jax.Array) -> jax.Array:
+    """The key of a seed.
+
+    Args:
+      seed: 0 .. 2**32 - 1, or an integer scalar that is traced.
+
+    Returns:
+      A typed key.
+
+    Raises:
+      InputError: a number outside that, which would be the same as another within.
+    """
+    if isinstance(seed, int | np.integer) and not 0 <= seed < 2**32:
+        raise InputError(f"seed (={seed}): expected 0 .. 2**32 - 1")
+    return jax.random.key(seed)

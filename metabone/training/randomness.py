@@ -2,6 +2,8 @@
 
 import jax
 
+from metabone.episodes.streams import seed_key
+
 
 def base_key(seed: jax.Array | int) -> jax.Array:
     """The key of a seed; a key is returned as it is.
@@ -15,4 +17,4 @@ def base_key(seed: jax.Array | int) -> jax.Array:
     dtype = getattr(seed, "dtype", None)
     if dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
         return seed
-    return jax.random.key(seed)
+    return seed_key(seed)

@@ -8,12 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from metabone.episodes.streams import TrainingStream, stream_key
 from metabone.errors import InputError
 from metabone.training.meta import clip_gradient
 from metabone.training.randomness import base_key
-
-# Streams drawn from one seed that must not repeat each other.
-_ORDER, _AUGMENTATION = 0, 1
 
 
 class SupervisedState(NamedTuple):
@@ -109,7 +107,7 @@ def _check_batch(count: int, size: int) -> None:
 
 
 def _epoch_order(seed: jax.Array | int, epoch: jax.Array, count: int) -> jax.Array:
-    key = jax.random.fold_in(jax.random.fold_in(base_key(seed), _ORDER), epoch)
+    key = jax.random.fold_in(stream_key(base_key(seed), TrainingStream.ORDER), epoch)
     return jax.random.permutation(key, count).astype(jnp.int32)
 
 
@@ -159,7 +157,7 @@ def supervised_step(
         images, labels = (take or from_all)(data, seed, index)
         images = prepare(images)
         if augment is not None:
-            key = jax.random.fold_in(base_key(seed), _AUGMENTATION)
+            key = stream_key(base_key(seed), TrainingStream.AUGMENTATION)
             images = augment(jax.random.fold_in(key, index), images)
 
         def objective(params):

@@ -3,9 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metabone.episodes.sampling import draw, sample, scale, task_key
+from metabone.episodes.sampling import draw, learner_key, sample, scale, task_key
 from metabone.episodes.splits import split_names
-from metabone.episodes.store import build_store, check_enough
+from metabone.episodes.store import ImageStore, build_store, check_enough
+from metabone.episodes.streams import Stream, TrainingStream, stream_key
 from metabone.errors import InputError
 
 COUNTS = (9, 12, 7, 30)
@@ -128,6 +129,62 @@ def test_stores_that_cannot_be_are_refused():
         build_store(np.zeros((3, 1)), np.zeros(2, int))
     with pytest.raises(InputError, match="class 'b' has no images"):
         build_store(np.zeros((2, 1)), np.zeros(2, int), classes=[0, 1], class_names="ab")
+    with pytest.raises(InputError, match="class 0 has 2 images; expected at least 3"):
+        build_store(np.zeros((2, 1)), np.zeros(2, int), at_least=3)
+    with pytest.raises(InputError, match=r"images of shape \(2, 4, 4\): expected \[N, H, W, C\]"):
+        build_store(np.zeros((2, 4, 4), np.uint8), np.zeros(2, int))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.array(["ulna", "ulna"]), np.zeros(2), np.eye(2, dtype=int), np.array([True, True])],
+)
+def test_labels_that_are_not_one_integer_an_image_are_refused(labels):
+    with pytest.raises(InputError, match="expected one integer an image"):
+        build_store(np.zeros((2, 1)), labels)
+
+
+@pytest.mark.parametrize("none", [None, float("nan")])
+def test_an_image_without_a_patient_is_named(none):
+    with pytest.raises(InputError, match="image 1 has no group"):
+        build_store(np.zeros((2, 1)), np.zeros(2, int), groups=[3, none])
+
+
+def test_a_class_that_is_too_small_is_named_by_the_sampler_inside_jit_too():
+    labels = np.repeat(np.arange(3), [4, 3, 4])
+    images = np.zeros((len(labels), 2, 2, 1), np.uint8)
+    store = build_store(images, labels, class_names=("ulna", "radius", "lunate"))
+    draws = jax.jit(lambda store: sample(store, 0, 0, 0, ways=3, shots=2, queries=2))
+    with pytest.raises(InputError, match="need 4 images a class; class 'radius' has 3"):
+        draws(store)
+    with pytest.raises(InputError, match=r"ways \(=4\): the source has 3 classes"):
+        sample(store, 0, 0, 0, ways=4, shots=1, queries=1)
+    unknown = ImageStore(images, store.members, None, None)
+    with pytest.raises(InputError, match="need 5 images a class; the largest class has 4"):
+        sample(unknown, 0, 0, 0, ways=2, shots=2, queries=3)
+    one_each = build_store(images, labels, groups=labels)
+    with pytest.raises(InputError, match="need 2 patients or other groups a class; class 0 has 1"):
+        sample(one_each, 0, 0, 0, ways=2, shots=1, queries=1)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, np.int64(-5)])
+def test_seeds_that_would_be_another_are_refused(seed):
+    with pytest.raises(InputError, match=rf"seed \(={seed}\): expected 0 \.\. 2\*\*32 - 1"):
+        task_key(seed, 0, 0)
+
+
+def test_streams_keep_the_bits_that_figures_depend_on():
+    key = task_key(2**32 - 1, 3, 4)
+    plain = jax.random.fold_in(jax.random.fold_in(jax.random.key(2**32 - 1), 3), 4)
+    found = [stream_key(key, stream) for stream in Stream]
+    expected = [*jax.random.split(plain), *(jax.random.fold_in(plain, n) for n in (2, 3))]
+    np.testing.assert_array_equal(*(jax.random.key_data(jnp.stack(k)) for k in (found, expected)))
+    assert learner_key(key) == found[Stream.LEARNER]
+    assert list(TrainingStream) == [0, 1]
+    # Drawn when streams were numbers.
+    drawn = draw(task_key(7, 3, 1), _store()[0], 3, 2, 1)
+    assert drawn.classes.tolist() == [0, 3, 1]
+    assert drawn.support.tolist() == [[0, 8], [41, 46], [18, 20]]
 
 
 def test_a_split_depends_on_names_alone():
