@@ -8,7 +8,10 @@ import jax.numpy as jnp
 TARGET_SIGMA = 1.2
 """Standard deviation in cells of the Gaussian that maps are taught to be."""
 
-_WINDOW_CELLS = 2.5
+# Of the bell through which a peak is looked at; it is moved onto what it sees, which after as many
+# rounds is no longer where it started.
+_WINDOW_SIGMA = 2.5
+_ROUNDS = 4
 
 
 class Reading(NamedTuple):
@@ -68,10 +71,12 @@ def read_heat_maps(logits: jax.Array) -> Reading:
     mass = jax.nn.softmax(flat, axis=1)
     x = jnp.tile(jnp.arange(width, dtype=jnp.float32), height)[None, :, None]
     y = jnp.repeat(jnp.arange(height, dtype=jnp.float32), width)[None, :, None]
-    peak = jnp.argmax(flat, axis=1)[:, None]
-    from_peak = (x - peak % width) ** 2 + (y - peak // width) ** 2
-    near = jnp.where(from_peak <= _WINDOW_CELLS**2, mass, 0.0)
-    near = near / near.sum(axis=1, keepdims=True)
-    at_x, at_y = (near * x).sum(axis=1), (near * y).sum(axis=1)
+    peak = jnp.argmax(flat, axis=1)
+    at_x, at_y = (peak % width).astype(jnp.float32), (peak // width).astype(jnp.float32)
+    for _ in range(_ROUNDS):
+        away = (x - at_x[:, None]) ** 2 + (y - at_y[:, None]) ** 2
+        near = mass * jnp.exp(-0.5 * away / _WINDOW_SIGMA**2)
+        near = near / near.sum(axis=1, keepdims=True)
+        at_x, at_y = (near * x).sum(axis=1), (near * y).sum(axis=1)
     away = (x - at_x[:, None]) ** 2 + (y - at_y[:, None]) ** 2
     return Reading(jnp.stack([at_x, at_y], axis=-1), jnp.sqrt((mass * away).sum(axis=1)))

@@ -96,7 +96,13 @@ def draw_bone_maturity(key: jax.Array, maturity: jax.Array, sex: jax.Array) -> j
     return jnp.clip(expected + noise, 0.0, 1.0)
 
 
-def _attenuation(key: jax.Array, hand: Hand, scale: jax.Array, mottle: jax.Array) -> jax.Array:
+def _attenuation(
+    key: jax.Array,
+    hand: Hand,
+    scale: jax.Array,
+    mottle: jax.Array,
+    flesh_weight: jax.Array | float = FLESH_WEIGHT,
+) -> jax.Array:
     """Attenuation of marker and hand in millimetres of cortical half chord, `[512, 512]`."""
     # The marker first: what is stamped last is fused with what follows and drawn everywhere.
     canvas = _mark(key, jnp.zeros((FILM_SIZE, FILM_SIZE)))
@@ -116,7 +122,7 @@ def _attenuation(key: jax.Array, hand: Hand, scale: jax.Array, mottle: jax.Array
     # Trabeculae: the marrow's mesh shows as mottle in proportion to the bone in the way.
     bone = canvas * (1.0 + 0.13 * mottle) / scale
     flesh = half_chord(flesh_depth(hand, FILM_SIZE), 15.0 * scale) / scale
-    return BONE_WEIGHT * bone + FLESH_WEIGHT * flesh
+    return BONE_WEIGHT * bone + flesh_weight * flesh
 
 
 def _mark(key: jax.Array, canvas: jax.Array) -> jax.Array:
@@ -188,11 +194,15 @@ def simulate_film(
     maturity, sex = jnp.asarray(maturity, jnp.float32), jnp.asarray(sex, jnp.int32)
     biology, pose_key, build, grain_key, marker_key, exposure = jax.random.split(key, 6)
     bone_maturity = draw_bone_maturity(biology, maturity, sex)
-    proportions = draw_proportions(jax.random.fold_in(pose_key, 0)) if varied else None
+    proportions, flesh_weight = None, FLESH_WEIGHT
+    if varied:
+        proportions = draw_proportions(jax.random.fold_in(pose_key, 0))
+        # Thick and thin hands, hard and soft beams.
+        flesh_weight *= jnp.exp(0.4 * jax.random.normal(jax.random.fold_in(pose_key, 1)))
     pose = draw_pose(pose_key, maturity, FILM_SIZE, proportions)
     hand = pose_hand(build, maturity, bone_maturity, pose, proportions)
     noise, mottle = grain(grain_key, (FILM_SIZE, FILM_SIZE))
-    attenuation = _attenuation(marker_key, hand, pose.scale, 2.0 * blur(mottle))
+    attenuation = _attenuation(marker_key, hand, pose.scale, 2.0 * blur(mottle), flesh_weight)
     image, inverted = _develop(exposure, attenuation, noise)
     return Film(
         image=image,

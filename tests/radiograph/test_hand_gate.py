@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from metabone.radiograph.hand_gate import check_hand, shape_residual
+from metabone.radiograph.landmarks import mirrored
+from metabone.radiograph.region_sets import REGION_SETS
+from tests.radiograph.posed_hands import left_hand
+
+SIX = REGION_SETS["min_kang_6"]
+SURE = np.full(21, 0.01)
+SIZE = (320, 300)
+
+
+@pytest.mark.parametrize("degrees", [0, 45, 180])
+def test_a_hand_passes_whichever_way_it_lies(degrees):
+    points = left_hand(150, (200, 200), degrees)
+    assert check_hand(points, SURE, (400, 400), SIX) is None
+    assert check_hand(mirrored(points, 400), SURE, (400, 400), SIX) is None
+
+
+def test_the_shape_of_a_hand_is_its_own_at_any_size_and_turn():
+    small, large = shape_residual(left_hand(50)), shape_residual(left_hand(500, degrees=70))
+    np.testing.assert_allclose(small, large, rtol=1e-9)
+    assert small < 0.05
+
+
+def test_points_strewn_about_are_no_hand():
+    points = np.random.default_rng(0).uniform(0, 300, (21, 2))
+    assert "off the shape" in check_hand(points, SURE, SIZE)
+
+
+def test_a_hand_with_its_fingers_exchanged_is_no_hand():
+    points = left_hand()
+    points[5:9], points[17:21] = points[17:21].copy(), points[5:9].copy()
+    assert shape_residual(points) > 2 * shape_residual(left_hand())
+
+
+def test_unsure_points_are_no_hand_and_an_unsure_region_is_named():
+    assert check_hand(left_hand(), np.full(21, 0.4), SIZE).startswith("no hand: its points are uns")
+    one = SURE.copy()
+    one[16] = 0.3
+    assert check_hand(left_hand(), one, SIZE, SIX) == (
+        "unsure where ring tip is, by 30 % of the hand's length"
+    )
+    # The little finger's tip is in none of the six.
+    other = SURE.copy()
+    other[20] = 0.3
+    assert check_hand(left_hand(), other, SIZE, SIX) is None
+
+
+def test_a_region_beyond_the_film_is_named():
+    points = left_hand() - np.array([0, 100])
+    assert check_hand(points, SURE, SIZE) is None
+    assert check_hand(points, SURE, SIZE, SIX) == "cut off at middle finger, distal phalanx"
+
+
+def test_a_tiny_hand_is_refused():
+    assert "20 pixels long" in check_hand(left_hand(20), SURE, SIZE)
