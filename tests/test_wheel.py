@@ -79,8 +79,9 @@ def test_the_wheel_holds_metabone_alone_with_experiments_inside(wheel):
     version = wheel.name.split("-")[1]
     assert top == {"metabone", f"metabone-{version}.dist-info"}
     assert "metabone/py.typed" in names
-    kept = [file for root in ("metabone", "experiments") for file in (ROOT / root).rglob("*")]
-    kept = [file.relative_to(ROOT) for file in kept if file.is_file()]
+    source = wheel.parent / "source"
+    kept = [file for root in ("metabone", "experiments") for file in (source / root).rglob("*")]
+    kept = [file.relative_to(source) for file in kept if file.is_file()]
     kept = [path for path in kept if "__pycache__" not in path.parts]
     expected = {
         str("metabone" / path) if path.parts[0] == "experiments" else str(path) for path in kept
