@@ -1,5 +1,6 @@
 """Learners that adapt in closed form on top of a learned embedding, which stays as it is."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -80,7 +81,7 @@ def protonet(
         offsets = features[:, None] - prototypes
         return -jnp.square(offsets).sum(-1)
 
-    return _on_embedding(network, ways, {}, solve, answer, norm, loss)
+    return on_embedding(network, ways, {}, solve, answer, norm, loss)
 
 
 def r2d2(
@@ -116,10 +117,35 @@ def r2d2(
         return head["alpha"] * (features @ head["weights"]) + head["beta"]
 
     start = {"log_lambda": 0.0, "alpha": 1.0, "beta": 0.0}
-    return _on_embedding(network, ways, start, solve, answer, norm, loss)
+    return on_embedding(network, ways, start, solve, answer, norm, loss)
 
 
-def _on_embedding(network, ways, start, solve, answer, norm, loss) -> MetaLearner:
+def on_embedding(
+    network: Network,
+    ways: int,
+    start: dict[str, float],
+    solve: Callable[[jax.Array, jax.Array, dict[str, jax.Array]], Any],
+    answer: Callable[[jax.Array, Any], jax.Array],
+    norm: Norm,
+    loss: Loss,
+) -> MetaLearner:
+    """Makes a learner of what is solved for on an embedding.
+
+    Args:
+      network: maps images to features of any shape.
+      ways: classes of a task, at least 2.
+      start: scalars of the head, to be learned across tasks, by name.
+      solve: `(features [n, D], labels [n], scalars) -> head`, differentiable.
+      answer: `(features [n, D], head) -> logits [n, ways]`.
+      norm: see `base.query_logits`.
+      loss: `(logits, labels) -> scalar`.
+
+    Returns:
+      The learner; its `meta_params` are `EmbeddingParams`.
+
+    Raises:
+      InputError: fewer than two ways, an unknown norm.
+    """
     if ways < 2:
         raise InputError(f"ways (={ways}): expected at least 2")
 

@@ -4,14 +4,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from metabone.episodes.types import Examples
 from metabone.errors import InputError
 from metabone.learners.base import MetaLearner, all_but_stats, cross_entropy, guarded, prediction
 from metabone.learners.embedding import Embedded
+from metabone.learners.lbfgs import minimise
 from metabone.learners.transfer import TrainedParams
-from metabone.nets.device_axes import device_axes
 from metabone.nets.network import Network
 
 
@@ -59,11 +58,6 @@ def logistic_head(
     def adapt(meta_params: TrainedParams, support: Examples, key: jax.Array) -> Embedded:
         del key
         seen = features(*meta_params, support.images)
-        if device_axes(seen):
-            raise InputError(
-                "logistic_head differs by device only in jax.shard_map(..., check_vma=False): "
-                "optax's line search does not pass the check"
-            )
 
         def objective(head):
             penalty = strength / 2 * jnp.square(head["weights"]).sum()
@@ -73,7 +67,7 @@ def logistic_head(
             "weights": jnp.zeros((seen.shape[-1], ways), seen.dtype),
             "bias": jnp.zeros(ways, seen.dtype),
         }
-        return Embedded(*meta_params, _minimise(objective, start, steps))
+        return Embedded(*meta_params, minimise(objective, start, steps))
 
     def logits(adapted: Embedded, images: jax.Array) -> jax.Array:
         return _answer(features(adapted.weights, adapted.norm_stats, images), adapted.head)
@@ -83,24 +77,3 @@ def logistic_head(
 
 def _answer(features: jax.Array, head: dict[str, jax.Array]) -> jax.Array:
     return features @ head["weights"] + head["bias"]
-
-
-def _minimise(objective: Any, start: Any, steps: int) -> Any:
-    optimizer = optax.lbfgs()
-    value_and_grad = optax.value_and_grad_from_state(objective)
-
-    def unfinished(carry):
-        _, _, gradient_norm, step = carry
-        return (step < steps) & (gradient_norm > 1e-5)
-
-    def step(carry):
-        params, state, _, step = carry
-        value, gradient = value_and_grad(params, state=state)
-        updates, state = optimizer.update(
-            gradient, state, params, value=value, grad=gradient, value_fn=objective
-        )
-        params = optax.apply_updates(params, updates)
-        return params, state, optax.tree.norm(gradient), step + 1
-
-    carry = (start, optimizer.init(start), jnp.inf, 0)
-    return jax.lax.while_loop(unfinished, step, carry)[0]
