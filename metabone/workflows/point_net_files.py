@@ -24,11 +24,11 @@ def save_point_net(net: PointNet, path: Path) -> None:
     Raises:
       InputError: it cannot be written.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     tensors = {name: np.asarray(leaf, np.float16) for name, leaf in _named(net).items()}
     try:
-        save_file(tensors, path)
+        path.write_bytes(save(tensors))
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 

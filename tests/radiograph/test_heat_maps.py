@@ -2,7 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metabone.radiograph.heat_maps import heat_map_loss, read_heat_maps
+from metabone.radiograph import heat_maps
+
+heat_map_loss = jax.jit(heat_maps.heat_map_loss)
+read_heat_maps = jax.jit(heat_maps.read_heat_maps)
 
 
 def _bell(at, size=16, sigma=1.2):
