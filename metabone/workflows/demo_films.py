@@ -9,22 +9,23 @@ import numpy as np
 from PIL import Image
 
 from metabone.radiograph.film_sets import simulate_films
+from metabone.radiograph.stages import STAGES
 from metabone.workflows.model_folder import write_folder
 
-STAGES = {"early": (1, 2), "middle": (5, 6), "late": (10, 11)}
-"""Stages of maturity that each class of the films is drawn from."""
+SIDES = ("left", "right")
+"""Classes of the films: which hand it is, as a small image can still show."""
 
 TRUTH = "new-films-truth.csv"
 _SEED = 2018
-_TRAIN, _NEW = 15, 5  # films a class
+_TRAIN, _NEW = 20, 10  # films a class
 
 
 def write_demo_films(folder: str | os.PathLike) -> Path:
-    """Writes 60 simulated hand films, the same to the bit each time on one machine.
+    """Writes 60 simulated hand films of all stages, the same each time on one machine.
 
     Args:
-      folder: is made: `train/<class>/*.png`, 15 films a class; `new/*.png`, 15 films in no order;
-        and `new-films-truth.csv`, what these are.
+      folder: is made: `train/<left or right>/*.png`, 20 films each; `new/*.png`, 20 films in no
+        order; and `new-films-truth.csv`, what these are.
 
     Returns:
       The folder.
@@ -32,20 +33,23 @@ def write_demo_films(folder: str | os.PathLike) -> Path:
     Raises:
       InputError: it exists already, or cannot be written.
     """
-    count = _TRAIN + _NEW
-    stages = np.concatenate([np.resize(pair, count) for pair in STAGES.values()])
-    classes = np.repeat(list(STAGES), count)
+    rng = np.random.default_rng(_SEED)
+    each = _TRAIN + _NEW
+    stages = np.concatenate(
+        [rng.permutation(np.resize(np.arange(STAGES) + 1, each)) for _ in SIDES]
+    )
     films = simulate_films(_SEED, stages, keep=range(len(stages))).films
-    new = np.arange(len(stages)) % count >= _TRAIN
-    numbers = iter(np.random.default_rng(_SEED).permutation(new.sum()) + 1)
+    numbers = iter(rng.permutation(_NEW * len(SIDES)) + 1)
     files: dict[str, bytes] = {}
     truth = []
     for row, film in enumerate(films):
-        name = f"train/{classes[row]}/{row % count + 1:02d}.png"
-        if new[row]:
+        side, place = SIDES[row // each], row % each
+        name = f"train/{side}/{place + 1:02d}.png"
+        if place >= _TRAIN:
             name = f"new/film-{next(numbers):02d}.png"
-            truth.append((name.removeprefix("new/"), classes[row]))
-        files[name] = _png(film)
+            truth.append((name.removeprefix("new/"), side))
+        # Left hands are simulated; in a mirror they are right ones.
+        files[name] = _png(film if side == "left" else film[:, ::-1])
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("file", "label"), *sorted(truth)])
     return write_folder(folder, files | {TRUTH: text.getvalue().encode()})
