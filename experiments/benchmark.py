@@ -19,9 +19,9 @@ from typing import Any
 
 import metabone as mb
 from metabone import workflows
+from metabone.commands.command import Call, Command
 
 from .benchmark_settings import PRESETS, BenchmarkSettings, check
-from .command_line.command import Call, Command
 from .command_line.launch import launch
 
 

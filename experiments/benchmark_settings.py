@@ -4,12 +4,11 @@ import dataclasses
 from functools import partial
 from typing import Any
 
+from metabone.commands.command import Preset
 from metabone.errors import InputError
 from metabone.report.published import few_shot
 from metabone.workflows.family_settings import LEARNERS, WIDER, FamilySettings, check_family
 from metabone.workflows.settings import check_least, setting
-
-from .command_line.command import Preset
 
 PROTOCOLS = ("ours", "paper")
 

@@ -11,10 +11,10 @@ DIR/new-films-truth.csv. That takes 15 seconds on two cores.
 import dataclasses
 
 from metabone import workflows
+from metabone.commands.command import Call, Command
 from metabone.workflows.settings import setting
 
 from . import smi
-from .command_line.command import Call, Command
 from .command_line.launch import launch
 from .smi_settings import PRESETS, SmiSettings
 

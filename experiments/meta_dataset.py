@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from metabone import workflows
+from metabone.commands.command import Call, Command
 
-from .command_line.command import Call, Command
 from .command_line.launch import launch
 from .meta_dataset_settings import (
     PRESETS,

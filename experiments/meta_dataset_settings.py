@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Sequence
 from functools import partial
 
+from metabone.commands.command import Preset
 from metabone.errors import InputError
 from metabone.workflows.settings import (
     LearnerSettings,
@@ -13,8 +14,6 @@ from metabone.workflows.settings import (
     check_shots,
     setting,
 )
-
-from .command_line.command import Preset
 
 _classes = partial(setting, theme="Classes")
 _table = partial(setting, theme="Table")

@@ -15,8 +15,8 @@ import dataclasses
 from typing import Any
 
 from metabone import workflows
+from metabone.commands.command import Call, Command
 
-from .command_line.command import Call, Command
 from .command_line.launch import launch
 from .meta_dataset import sources_of, split
 from .pretrain_settings import PRESETS, PretrainSettings, check

@@ -3,10 +3,10 @@
 import dataclasses
 from functools import partial
 
+from metabone.commands.command import Preset
 from metabone.errors import InputError
 from metabone.workflows.settings import check_least, setting
 
-from .command_line.command import Preset
 from .meta_dataset_settings import PRESETS as META_DATASET
 from .meta_dataset_settings import MetaDatasetSettings
 from .meta_dataset_settings import check as check_meta_dataset

@@ -20,8 +20,8 @@ from typing import Any
 
 import metabone as mb
 from metabone import workflows
+from metabone.commands.command import Call, Command
 
-from .command_line.command import Call, Command
 from .command_line.launch import launch
 from .smi_settings import PRESETS, SmiSettings, check, with_learners_of
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from functools import partial
 
+from metabone.commands.command import Preset
 from metabone.errors import InputError
 from metabone.radiograph.stages import check_cuts, parse_merge
 from metabone.workflows.settings import (
@@ -14,8 +15,6 @@ from metabone.workflows.settings import (
     check_shots,
     setting,
 )
-
-from .command_line.command import Preset
 
 _films = partial(setting, theme="Films")
 _meta = partial(setting, theme="Meta-training")

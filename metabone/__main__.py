@@ -10,18 +10,19 @@ import metabone
 from metabone.interrupt import install
 
 MODULES = {
-    "demo": "demo",
-    "smi": "smi",
-    "meta-dataset": "meta_dataset",
-    "benchmark": "benchmark",
-    "pretrain": "pretrain",
-    "adapt": "adapt",
-    "predict": "predict",
-    "export": "export",
-    "runs": "runs_table",
-    "compare": "compare_runs",
+    "demo": "experiments.demo",
+    "adapt": "commands.adapt",
+    "predict": "commands.predict",
+    "export": "commands.export",
+    "inspect": "commands.inspect",
+    "smi": "experiments.smi",
+    "meta-dataset": "experiments.meta_dataset",
+    "benchmark": "experiments.benchmark",
+    "pretrain": "experiments.pretrain",
+    "runs": "commands.runs",
+    "compare": "commands.compare",
 }
-"""Command to the module of experiments whose `COMMAND` it is."""
+"""Command to the module whose `COMMAND` it is."""
 
 _HELP = ("--help", "-h", "-help", "help")
 
@@ -37,17 +38,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in _HELP and rest:
         name, rest = rest[0], ["--help"]
-    launch = _experiments("command_line.launch")
+    launch = _module("experiments.command_line.launch")
     module = MODULES.get(name.replace("_", "-"))
     if module is None:
         launch.end(lambda: _without_command(name))
-    launch.launch(_experiments(module).COMMAND, rest)
+    launch.launch(_module(module).COMMAND, rest)
 
 
-def _experiments(module: str) -> Any:
-    # By name, since they stand on metabone; in a checkout that is not installed they lie beside it.
-    installed = importlib.util.find_spec("metabone.experiments") is not None
-    return importlib.import_module(f"{'metabone.' * installed}experiments.{module}")
+def _module(name: str) -> Any:
+    # By name, since experiments stand on metabone; in a checkout that is not installed they lie
+    # beside it.
+    beside = name.startswith("experiments.") and not importlib.util.find_spec(
+        "metabone.experiments"
+    )
+    return importlib.import_module(name if beside else f"metabone.{name}")
 
 
 def _without_command(name: str) -> None:
@@ -67,7 +71,7 @@ def _without_command(name: str) -> None:
 def _help() -> str:
     lines = ["metabone COMMAND [--name=value ...]", ""]
     for name, module in MODULES.items():
-        lines.append(f"  {name:<14}{_experiments(module).COMMAND.summary}")
+        lines.append(f"  {name:<14}{_module(module).COMMAND.summary}")
     return "\n".join(
         [*lines, "", "metabone COMMAND --help says all of one; metabone --version the version."]
     )

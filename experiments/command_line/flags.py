@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
+from metabone.commands.command import Call, Command
 from metabone.errors import InputError
 from metabone.workflows.setting_values import did_you_mean, value_of
 from metabone.workflows.settings import setting
-
-from .command import Call, Command
 
 
 @dataclasses.dataclass(frozen=True)

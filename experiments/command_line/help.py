@@ -7,7 +7,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from .command import Command
+from metabone.commands.command import Command
+
 from .flags import flag_of, groups_of
 
 _INDENT = 28

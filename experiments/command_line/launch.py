@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from metabone import interrupt
+from metabone.commands.command import Command
 from metabone.errors import InputError, TrainingDiverged
 from metabone.training.log import keep_log, quieten
 
-from .command import Command
 from .flags import parse
 from .help import help_text
 from .sweep import sweep

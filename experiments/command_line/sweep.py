@@ -24,9 +24,8 @@ def sweep(parsed: Parsed, arguments: Sequence[str]) -> int:
     call = parsed.call
     cells = grid(call.config, parsed.runs.sweep, parsed.runs.seeds)
     # Imported late, so that a wrong grid is answered at once.
+    from metabone.commands.carry_out import run_name
     from metabone.workflows.sweeps import carry_out_grid
-
-    from .runs import run_name
 
     program = [sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - len(arguments)]]
     given = {name: getattr(call.config, name) for name in call.given}

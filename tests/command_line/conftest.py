@@ -20,7 +20,7 @@ import json
 import sys
 
 from metabone.errors import InputError, TrainingDiverged
-from metabone.experiments.command_line.command import Command, Preset
+from metabone.commands.command import Command, Preset
 from metabone.experiments.command_line.launch import launch
 from metabone.workflows.settings import setting
 

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from experiments.command_line.command import Command, Preset
 from experiments.command_line.flags import parse
+from metabone.commands.command import Command, Preset
 from metabone.errors import InputError
 from metabone.workflows.settings import setting
 

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from experiments.command_line.command import Command, Preset
 from experiments.command_line.help import by_preset, help_text
+from metabone.commands.command import Command, Preset
 from metabone.workflows.settings import setting
 
 TEXT = """Toy runs, in no time at all, whatever their settings are.

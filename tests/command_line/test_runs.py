@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from experiments.command_line.command import Call, Command
 from metabone import interrupt
+from metabone.commands.command import Call, Command
 from metabone.errors import InputError
 from metabone.workflows.settings import setting
 

@@ -86,6 +86,6 @@ class Call:
           data: see `Run.record_data`, where it is known before: a finished run of other data is
             refused too.
         """
-        from .runs import carry_out
+        from metabone.commands.carry_out import carry_out
 
         carry_out(self, config, fill, data)

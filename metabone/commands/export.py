@@ -12,11 +12,9 @@ import dataclasses
 
 import metabone as mb
 from metabone import workflows
+from metabone.commands.command import Call, Command
 from metabone.errors import InputError
 from metabone.workflows.settings import setting
-
-from .command_line.command import Call, Command
-from .command_line.launch import launch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +40,3 @@ def main(call: Call) -> None:
 COMMAND = Command(
     "export", "A model as files that need no metabone.", __doc__, ExportSettings, {}, main
 )
-
-if __name__ == "__main__":
-    launch(COMMAND)

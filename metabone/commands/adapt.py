@@ -15,11 +15,9 @@ takes 10 to 30 seconds on two cores for up to 100 films.
 import dataclasses
 
 from metabone import workflows
+from metabone.commands.command import Call, Command
 from metabone.errors import InputError
 from metabone.workflows.settings import setting
-
-from .command_line.command import Call, Command
-from .command_line.launch import launch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +61,3 @@ def main(call: Call) -> None:
 
 
 COMMAND = Command("adapt", "A model of your own labelled films.", __doc__, AdaptSettings, {}, main)
-
-if __name__ == "__main__":
-    launch(COMMAND)

@@ -15,7 +15,7 @@ from metabone.training.json_files import read_json
 from metabone.training.run import Run, open_run
 
 if TYPE_CHECKING:
-    from .command import Call
+    from metabone.commands.command import Call
 
 
 def run_name(call: "Call", config: Any) -> str:

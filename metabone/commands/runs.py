@@ -9,10 +9,8 @@ two runs are.
 
 import dataclasses
 
+from metabone.commands.command import Call, Command
 from metabone.workflows.settings import setting
-
-from .command_line.command import Call, Command
-from .command_line.launch import launch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +31,3 @@ def main(call: Call) -> None:
 COMMAND = Command(
     "runs", "All runs: what, when, on which data, best figure.", __doc__, RunsSettings, {}, main
 )
-
-if __name__ == "__main__":
-    launch(COMMAND)

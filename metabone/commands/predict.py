@@ -15,11 +15,9 @@ import dataclasses
 
 import metabone as mb
 from metabone import workflows
+from metabone.commands.command import Call, Command
 from metabone.errors import InputError
 from metabone.workflows.settings import setting
-
-from .command_line.command import Call, Command
-from .command_line.launch import launch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +47,3 @@ def main(call: Call) -> None:
 
 
 COMMAND = Command("predict", "What a model says of new films.", __doc__, PredictSettings, {}, main)
-
-if __name__ == "__main__":
-    launch(COMMAND)

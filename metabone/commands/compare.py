@@ -9,11 +9,9 @@ alone, with the reason.
 
 import dataclasses
 
+from metabone.commands.command import Call, Command
 from metabone.errors import InputError
 from metabone.workflows.settings import setting
-
-from .command_line.command import Call, Command
-from .command_line.launch import launch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +41,3 @@ COMMAND = Command(
     main,
     positional="runs",
 )
-
-if __name__ == "__main__":
-    launch(COMMAND)

@@ -1,0 +1,1 @@
+"""What `metabone` does beside experiments: own films to predictions, and a look at runs."""
