@@ -172,5 +172,5 @@ def on_embedding(
 
 
 def _one_hot(labels: jax.Array, ways: int, features: jax.Array) -> jax.Array:
-    rows = jax.nn.one_hot(labels, ways, dtype=features.dtype)
-    return among(rows, labels)
+    none = among(jnp.zeros((len(features), ways), features.dtype), labels)
+    return none + jax.nn.one_hot(labels, ways, dtype=features.dtype)
