@@ -7,6 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from metabone.errors import InputError
+
 Params = Any
 NormStats = Any
 
@@ -44,6 +46,79 @@ class Network(NamedTuple):
     apply: Apply
     body: Apply | None = None
     head: Callable[[Params, jax.Array], jax.Array] | None = None
+
+
+def network(
+    source: Any, image_shape: tuple[int, ...] | None = None, *, outputs: int | None = None
+) -> Network:
+    """Makes a network of whatever you have, and says at once what does not fit.
+
+    An NNX or Equinox module brings its parameters along, which `init` then gives whatever its key:
+    give the function that makes it, `lambda image_shape, key: ...`, where learners are to draw
+    their own, as `scratch` and `fine_tune` do. An Equinox module is given one image `[H, W, C]`.
+
+    Args:
+      source: a `Network`; a pair of functions `(init, apply)` as a `Network` has them; a Flax
+        Linen, NNX or Equinox module; or a function `(image_shape, key)` to one of the latter two.
+      image_shape: `[H, W, C]`; if given, the network is looked at once on an image of zeros.
+      outputs: what the last axis of its outputs must be, such as the number of classes.
+
+    Returns:
+      The network.
+
+    Raises:
+      InputError: it is none of these, asks for more than images, needs random numbers, keeps a
+        smoothed batch statistic, or has outputs of another width; at once if `image_shape` is
+        given, else when the network is first initialised.
+    """
+    made = _pair_of(source)
+
+    def init(key, image_shape):
+        params, norm_stats = made.init(key, image_shape)
+        _check_outputs(made, params, norm_stats, image_shape, outputs)
+        return params, norm_stats
+
+    if image_shape is not None:
+        jax.eval_shape(lambda key: init(key, image_shape), jax.random.key(0))
+    return made._replace(init=init)
+
+
+def _pair_of(source: Any) -> Network:
+    from metabone.nets import foreign  # here, since NNX takes its time to import
+
+    if isinstance(source, Network):
+        return source
+    if isinstance(source, tuple) and len(source) == 2 and all(map(callable, source)):
+        return Network(*source)
+    if isinstance(source, nn.Module):
+        return Network(*foreign.of_linen(source))
+    if foreign.is_made(source):
+        return Network(*foreign.of_made(lambda image_shape, key: source))
+    if callable(source) and not isinstance(source, type):
+        return Network(*foreign.of_made(source))
+    raise InputError(
+        f"{source!r:.80}: expected a Network, a pair of functions (init, apply), a Linen, NNX or "
+        "Equinox module, or a function (image_shape, key) to one of the latter two"
+    )
+
+
+def _check_outputs(
+    made: Network, params: Params, stats: NormStats, shape: tuple[int, ...], outputs: int | None
+) -> None:
+    images = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+    for use_batch_stats in (False, True):
+        found, changed = jax.eval_shape(
+            lambda params, stats, images, use=use_batch_stats: made.apply(
+                params, stats, images, use
+            ),
+            *(params, stats, images),
+        )
+        if jax.tree.structure(changed) != jax.tree.structure(stats):
+            raise InputError("apply returns batch statistics of another form than init's")
+        if found.ndim < 2 or found.shape[0] != 2:
+            raise InputError(f"outputs of 2 images have shape {found.shape}: expected [2, ...]")
+        if outputs is not None and found.shape[1:] != (outputs,):
+            raise InputError(f"outputs of shape {found.shape[1:]}: expected ({outputs},)")
 
 
 def from_linen(

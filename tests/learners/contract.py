@@ -1,6 +1,6 @@
 """Every learner of the library, and what each is asked to keep: one row a learner."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -37,7 +37,7 @@ class Row(NamedTuple):
     """
 
     make: Callable[..., MetaLearner]
-    settings: dict[str, Any] = {}
+    settings: Mapping[str, Any]
     embeds: bool = False
     no_steps: dict[str, int] | None = None
     draws: bool = False
