@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from metabone.nets.network import Network
+from metabone.nets.network import network as as_network
 
 
 def init(key, image_shape):
@@ -23,4 +23,4 @@ def apply(params, norm_stats, images, use_batch_stats):
     return jnp.dot(hidden, params["head"]), norm_stats
 
 
-network = Network(init, apply)
+network = as_network((init, apply), (8, 8, 1), outputs=5)

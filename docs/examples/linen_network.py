@@ -4,7 +4,7 @@ from functools import partial
 
 import flax.linen as nn
 
-from metabone.nets.network import from_linen
+from metabone.nets.network import network as as_network
 
 
 class Small(nn.Module):
@@ -23,4 +23,4 @@ class Small(nn.Module):
         return nn.Dense(self.classes, name="head")(hidden.reshape(len(hidden), -1))
 
 
-network = from_linen(Small(classes=5))
+network = as_network(Small(classes=5), (8, 8, 1), outputs=5)

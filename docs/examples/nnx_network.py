@@ -1,8 +1,8 @@
-"""A Flax NNX network of your own, by a small adapter."""
+"""A Flax NNX network of your own."""
 
 from flax import nnx
 
-from metabone.nets.network import Network
+from metabone.nets.network import network as as_network
 
 
 class Small(nnx.Module):
@@ -20,19 +20,4 @@ class Small(nnx.Module):
         return self.head(hidden.reshape(len(hidden), -1))
 
 
-def from_nnx(make):
-    """The network of `make(image_shape, rngs)`, an NNX module that takes images."""
-
-    def init(key, image_shape):
-        return nnx.split(make(image_shape, nnx.Rngs(key)), nnx.Param, nnx.BatchStat)[1:]
-
-    def apply(params, norm_stats, images, use_batch_stats):
-        graph = nnx.graphdef(nnx.eval_shape(lambda: make(images.shape[1:], nnx.Rngs(0))))
-        model = nnx.merge(graph, params, norm_stats, copy=True)  # not to write to our arguments
-        model.set_attributes(use_running_average=not use_batch_stats)
-        return model(images), nnx.state(model, nnx.BatchStat)
-
-    return Network(init, apply)
-
-
-network = from_nnx(lambda shape, rngs: Small(5, shape[-1], rngs))
+network = as_network(lambda shape, key: Small(5, shape[-1], nnx.Rngs(key)), (8, 8, 1), outputs=5)
