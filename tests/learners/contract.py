@@ -15,6 +15,7 @@ from metabone.learners.imaml import imaml
 from metabone.learners.logistic import logistic_head
 from metabone.learners.maml import maml
 from metabone.learners.maml_plus_plus import maml_plus_plus
+from metabone.learners.ordinal import ordinal_head, score_and_cuts
 from metabone.learners.reptile import reptile
 from metabone.learners.transfer import fine_tune, scratch
 from metabone.learners.variants import anil, boil, first_order_maml, meta_sgd
@@ -34,6 +35,7 @@ class Row(NamedTuple):
       no_steps: settings of no inner steps; None for what takes none.
       draws: whether it draws the head, or order, by class or place: classes that are numbered
         otherwise are then other classes to it.
+      ordered: whether classes are in order to it: they cannot be numbered otherwise.
     """
 
     make: Callable[..., MetaLearner]
@@ -41,6 +43,15 @@ class Row(NamedTuple):
     embeds: bool = False
     no_steps: dict[str, int] | None = None
     draws: bool = False
+    ordered: bool = False
+
+
+def _on_first_output(network: Network, **settings: Any) -> MetaLearner:
+    def apply(*given):
+        outputs, stats = network.apply(*given)
+        return outputs.reshape(len(outputs), -1)[:, :1], stats
+
+    return score_and_cuts(Network(network.init, apply), **settings)
 
 
 _STEPS = {"inner_steps": 2, "test_steps": 3}
@@ -68,6 +79,15 @@ LEARNERS = {
     "logistic_head": Row(
         logistic_head, {"ways": WAYS, "steps": 20}, embeds=True, no_steps={"steps": 0}
     ),
+    # Classes of these two are in order, and cannot be numbered otherwise.
+    "ordinal_head": Row(
+        ordinal_head,
+        {"ways": WAYS, "steps": 20},
+        embeds=True,
+        no_steps={"steps": 0},
+        ordered=True,
+    ),
+    "score_and_cuts": Row(_on_first_output, {"ways": WAYS}, embeds=True, ordered=True),
     "fine_tune": Row(
         fine_tune, {"optimizer": optax.adam(0.05), "steps": 3}, no_steps={"steps": 0}, draws=True
     ),
