@@ -10,19 +10,20 @@ import numpy as np
 from metabone.datasets.fingerprints import check_one_label, image_fingerprints
 from metabone.datasets.own_films import FEWEST, LabelledFilms
 from metabone.errors import InputError
-from metabone.workflows.confidence import familiar_limit
+from metabone.workflows.confidence import distances_between, familiar_limit
 from metabone.workflows.cross_validation import FilmLearner
 from metabone.workflows.evaluation import evaluate
 from metabone.workflows.film_arrays import pictures_of, to_arrays
 from metabone.workflows.folds import deal_folds, units_of
 from metabone.workflows.learned_runs import load_learner
-from metabone.workflows.model import KnownFilms, Model
+from metabone.workflows.look import look_of
+from metabone.workflows.model import Familiar, KnownFilms, Model
 from metabone.workflows.prediction_program import PredictionProgram, export_program
 from metabone.workflows.shipped import SIMULATED, load_simulated
 from metabone.workflows.trained import Trained
 
 _PIXELS = "the nearest class mean of pixels"
-_UNTRAINED = "the same learner, untrained"
+_UNTRAINED = "the same learner untrained"
 
 
 def adapt(
@@ -100,6 +101,7 @@ def adapt(
         labels=numbers,
         fingerprints=tuple(fingerprints),
         features=program(films.images)["features"],
+        looks=look_of(films.images),
         thumbnails=films.thumbnails,
     )
     about = {
@@ -114,7 +116,9 @@ def adapt(
         classes=classes,
         evaluation=evaluation,
         films=known,
-        familiar=familiar_limit(apart.distances),
+        familiar=Familiar(
+            familiar_limit(apart.distances), familiar_limit(_apart_in_look(known.looks, units))
+        ),
         about=about,
         program=program,
         weights=_named(adapted),
@@ -154,6 +158,12 @@ def _classes_of(films: Any, labels: Any, groups: Any) -> tuple[tuple[Any, ...], 
             f"class {name!r} has {counts.min()} films; at least {FEWEST} a class are needed"
         )
     return classes, numbers.astype(np.int32)
+
+
+def _apart_in_look(looks: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """How far each film is from the nearest that is no copy of it nor of its patient."""
+    apart = distances_between(looks, looks)
+    return np.where(units[:, None] == units, np.inf, apart).min(-1)
 
 
 def _nearest_mean(images: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:

@@ -190,13 +190,18 @@ def in_words(found: Evaluation, classes: Sequence[Any]) -> dict[str, str]:
         "Chance": f"{percent(found.commonest)} by always answering the commonest class, "
         f"{percent(1 / len(classes))} by tossing.",
         "Baselines": "; ".join(f"{name} {told(each)}" for name, each in found.baselines.items())
-        + (f". {best.capitalize()} is as good, and simpler." if as_good else "."),
+        + (f". {best[:1].upper()}{best[1:]} is as good." if as_good else "."),
         "Calibration": f"log loss {found.loss[0]:.2f} before and {found.loss[1]:.2f} after a "
         f"temperature of {found.temperature:.3g}, mean gap between probability and accuracy "
         f"{percent(found.calibration[0])} before and {percent(found.calibration[1])} after.{few}",
         f"Sets at {100 * LEVEL:.0f} %": sets,
         "Verdict": verdict(found),
     }
+
+
+def verdict_first(told: Mapping[str, str]) -> dict[str, str]:
+    """The same with the verdict before the rest, where nobody reads to the end."""
+    return {"Verdict": told["Verdict"]} | dict(told)
 
 
 def _p(value: float) -> str:

@@ -15,6 +15,7 @@ from metabone.errors import InputError
 from metabone.workflows.confidence import conformal_sets, distances_between
 from metabone.workflows.evaluation import Evaluation, in_words, verdict
 from metabone.workflows.film_arrays import pictures_of, to_arrays
+from metabone.workflows.look import look_of
 from metabone.workflows.occlusion import covered, drop_map
 from metabone.workflows.prediction_program import PredictionProgram
 
@@ -54,6 +55,7 @@ class KnownFilms(NamedTuple):
       labels: `[n]` int32 in `0 .. K - 1`.
       fingerprints: `n` content hashes at the learner's size.
       features: `[n, D]` float32, by which films are alike.
+      looks: `[n, 73]` float32, how they look as a whole, see `look.look_of`.
       thumbnails: `[n, side, side, C]` uint8, to show.
     """
 
@@ -61,7 +63,20 @@ class KnownFilms(NamedTuple):
     labels: np.ndarray
     fingerprints: tuple[str, ...]
     features: np.ndarray
+    looks: np.ndarray
     thumbnails: np.ndarray
+
+
+class Familiar(NamedTuple):
+    """Distances to the nearest labelled film beyond which a film is marked as unlike them all.
+
+    Attributes:
+      features: in the space of the learner's features.
+      look: in that of looks.
+    """
+
+    features: float
+    look: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,7 +87,7 @@ class Model:
       classes: the `K` classes, as labels were given, sorted.
       evaluation: how good it is by cross-validation.
       films: the labelled films.
-      familiar: distance to the nearest labelled film beyond which a film is marked.
+      familiar: how far from the labelled films a film may be without being marked.
       about: plain record: `learner`, `seed`, `notes`, and citation and licence of the films where
         they were read from disk.
       program: reads films.
@@ -82,7 +97,7 @@ class Model:
     classes: tuple[Any, ...]
     evaluation: Evaluation
     films: KnownFilms
-    familiar: float
+    familiar: Familiar
     about: Mapping[str, Any]
     program: PredictionProgram
     weights: Mapping[str, np.ndarray]
@@ -141,14 +156,8 @@ class Model:
         apart = distances_between(found["features"], self.films.features)
         nearest = np.argsort(apart, axis=-1, kind="stable")[:, :_NEAREST]
         distances = apart.min(-1)
-        known = set(self.films.fingerprints)
-        warnings = []
-        for image, distance, print_ in zip(
-            images, distances, image_fingerprints(images), strict=True
-        ):
-            unlike = not distance <= self.familiar  # also where it is no number
-            copy = KNOWN if print_ in known else ""
-            warnings.append(BLANK if image.min() == image.max() else UNLIKE if unlike else copy)
+        looks = distances_between(look_of(images), self.films.looks).min(-1)
+        alike = (distances <= self.familiar.features) & (looks <= self.familiar.look)
         return Predictions(
             answers=np.asarray(self.classes)[best],
             probabilities=found["probabilities"],
@@ -156,10 +165,18 @@ class Model:
                 tuple(name for name, inside in zip(self.classes, row, strict=True) if inside)
                 for row in sets
             ),
-            warnings=tuple(warnings),
+            warnings=self._warnings(images, alike),
             nearest=nearest,
             distances=distances,
         )
+
+    def _warnings(self, images: np.ndarray, alike: np.ndarray) -> tuple[str, ...]:
+        known = set(self.films.fingerprints)
+        found = []
+        for image, familiar, own in zip(images, alike, image_fingerprints(images), strict=True):
+            copy = KNOWN if own in known else ""
+            found.append(BLANK if image.min() == image.max() else copy if familiar else UNLIKE)
+        return tuple(found)
 
     def explain(self, image: np.ndarray) -> np.ndarray:
         """Where in a film the answer comes from: an occlusion map (Zeiler and Fergus 2014).

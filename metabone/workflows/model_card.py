@@ -1,5 +1,9 @@
 """The card that goes with an exported model: what it is, on what, how good, and what it is not."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from metabone.workflows.evaluation import verdict_first
 from metabone.workflows.model import Model
 
 CAUTION = (
@@ -27,7 +31,7 @@ def model_card(model: Model, program: str, weights: str) -> str:
     """
     size, _, channels = model.image_shape
     mode = "L" if channels == 1 else "RGB"
-    told = model.summary()
+    told = verdict_first(model.summary())
     lines = [f"| {_cell(head)} | {_cell(text)} |" for head, text in told.items()]
     counts = [f"| {_cell(str(name))} | {count} |" for name, count in model.counts.items()]
     stated = [
@@ -37,7 +41,7 @@ def model_card(model: Model, program: str, weights: str) -> str:
     ]
     notes = [f"- {_line(note)}" for note in model.about["notes"]]
     origin = [
-        f"- {_line(str(name))}: {_line(str(value))}"
+        f"- {_line(str(name))}: {_line(_told(value))}"
         for name, value in model.about["learner"].items()
     ]
     patients = _PATIENTS if model.about["patients_known"] else _NO_PATIENTS
@@ -85,11 +89,12 @@ def model_card(model: Model, program: str, weights: str) -> str:
             "",
             "```python",
             "import jax, numpy as np, PIL.Image as pil, PIL.ImageOps as ops",
-            f'model = jax.export.deserialize(bytearray(open("{program}", "rb").read()))',
-            f'film = ops.pad(pil.open("film.png").convert("{mode}"), ({size}, {size}))',
-            f"images = np.asarray(film, np.uint8).reshape(1, {size}, {size}, {channels})",
-            'print(model.call(images)["probabilities"])  # of '
-            + ", ".join(_line(str(name)) for name in model.classes),
+            f'model = jax.export.deserialize(bytearray(np.fromfile("{program}", np.uint8)))',
+            f'film = pil.open("film.png").convert("{mode}")',
+            "film = ops.pad(film, [max(film.size)] * 2)"
+            f".resize(({size}, {size}), pil.Resampling.LANCZOS)",
+            f"print(model.call(np.asarray(film).reshape(1, {size}, {size}, {channels}))"
+            '["probabilities"])  # of ' + ", ".join(_line(str(name)) for name in model.classes),
             "```",
             "",
             "Images of any number are taken at once; `logits` and `features` are given too. Films "
@@ -99,6 +104,12 @@ def model_card(model: Model, program: str, weights: str) -> str:
             "",
         ]
     )
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} {each}" for name, each in value.items())
+    return str(value)
 
 
 def _line(text: str) -> str:

@@ -80,6 +80,7 @@ def save_model(model: "Model", folder: str | os.PathLike) -> Path:
     films = model.films
     tensors = {
         "features": films.features,
+        "looks": films.looks,
         "thumbnails": films.thumbnails,
         "labels": films.labels.astype(np.int32),
     }

@@ -12,6 +12,7 @@ from metabone.datasets.own_films import list_films, readable
 from metabone.datasets.reading import Picture
 from metabone.errors import InputError
 from metabone.report.predictions import FilmPage, write_predictions
+from metabone.workflows.evaluation import verdict_first
 from metabone.workflows.film_arrays import to_arrays
 from metabone.workflows.model import Model, Predictions
 from metabone.workflows.model_folder import check_new
@@ -117,7 +118,8 @@ def predictions_in_words(model: Model, read: FilmsRead) -> list[str]:
     answers, warnings = read.predictions.answers, read.predictions.warnings
     counts = ", ".join(f"{name} {(answers == name).sum()}" for name in model.classes)
     marked = sum(bool(warning) for warning in warnings)
-    lines = [f"{len(read.files)} films read: {counts}.", f"{marked} of them are marked."]
+    films = "1 film" if len(read.files) == 1 else f"{len(read.files)} films"
+    lines = [f"{films} read: {counts}.", f"Marked as not to be relied on: {marked}."]
     if read.unreadable:
         lines.append(f"{len(read.unreadable)} could not be read: {', '.join(read.unreadable)}.")
     return [*lines, model.verdict]
@@ -183,7 +185,7 @@ def _pages(model: Model, read: FilmsRead, maps: int) -> list[FilmPage]:
 
 
 def _told(model: Model, read: FilmsRead) -> dict[str, str]:
-    told = model.summary()
+    told = verdict_first(model.summary())
     if read.unreadable:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in read.unreadable.items())
         told["Could not be read"] = f"{reasons}."

@@ -10,7 +10,7 @@ from safetensors.numpy import load as load_tensors
 from metabone.errors import InputError
 from metabone.training.json_files import read_json
 from metabone.workflows.evaluation import Evaluation
-from metabone.workflows.model import KnownFilms, Model
+from metabone.workflows.model import Familiar, KnownFilms, Model
 from metabone.workflows.model_folder import (
     CONTENT,
     FILMS,
@@ -54,13 +54,14 @@ def load(folder: str | os.PathLike) -> Model:
             labels=films["labels"],
             fingerprints=tuple(map(str, record["fingerprints"])),
             features=films["features"],
+            looks=films["looks"],
             thumbnails=films["thumbnails"],
         )
         model = Model(
             classes=tuple(record["classes"]),
             evaluation=Evaluation.of_record(record["evaluation"]),
             films=known,
-            familiar=float(record["familiar"]),
+            familiar=Familiar(*map(float, record["familiar"])),
             about=dict(record["about"], learner=dict(record["about"]["learner"])),
             program=PredictionProgram(content[PROGRAM], str(path / PROGRAM)),
             weights=load_tensors(content[WEIGHTS]),
@@ -88,8 +89,8 @@ def _check(model: Model) -> None:
     films, count = model.films, len(model.films.files)
     fits = (
         len(films.labels) == len(films.fingerprints) == len(films.features) == count
-        and len(films.thumbnails) == count > 0
-        and films.features.ndim == 2
+        and len(films.thumbnails) == len(films.looks) == count > 0
+        and films.features.ndim == films.looks.ndim == 2
         and 0 <= films.labels.min() <= films.labels.max() < len(model.classes)
         and len(model.evaluation.by_class) == len(model.classes)
     )

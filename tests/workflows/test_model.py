@@ -7,6 +7,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import metabone as mb
 from metabone.episodes.sampling import scale
@@ -142,7 +143,7 @@ def test_film_unlike_all_labelled_ones_is_marked_and_films_like_them_are_not(mod
     found = model.predict(np.concatenate([noise, flat]))
     assert found.warnings == (UNLIKE,) * 5 + (BLANK,)
     like = model.predict(bright(7, each=100)[0]).warnings
-    assert np.mean([bool(warning) for warning in like]) < 0.1
+    assert np.mean([bool(warning) for warning in like]) < 0.2
     assert model.predict(bright(0)[0]).warnings == (KNOWN,) * 20
 
 
@@ -355,12 +356,19 @@ def test_no_folder_of_this_machine_is_in_the_program(model):
     assert str(metabone.__path__[0]).encode() not in model.program.data
 
 
-def test_card_tells_data_accuracy_and_that_it_is_no_medical_device(model, tmp_path):
+@pytest.mark.optimized
+def test_card_tells_data_accuracy_what_it_is_not_and_how_to_call_it(fresh, tmp_path, monkeypatch):
     from metabone.workflows.export import export_model
 
-    card = (export_model(model, tmp_path / "out") / "MODEL_CARD.md").read_text()
+    folder = export_model(fresh, tmp_path / "out")
+    card = (folder / "MODEL_CARD.md").read_text()
     assert "This is no medical device" in card
     assert "| a | 10 |" in card and "Better than guessing: 100.0 % (95 % interval 83.9" in card
     assert "50.0 % by always answering the commonest class" in card
+    film = np.random.default_rng(0).integers(0, 256, (20, 32), np.uint8)
+    Image.fromarray(film).save(folder / "film.png")
     code = card.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(folder)
+    exec(code.replace("print(", "said.append("), {"said": (said := [])})
+    np.testing.assert_array_equal(said[0], fresh.predict([film]).probabilities)
     assert len(code.strip().splitlines()) == 5
