@@ -30,7 +30,7 @@ _MODULES = {
     "learned_runs": ("arms_of", "load_learner"),
     "meta_training": ("meta_train",),
     "model": ("Model", "Predictions", "load"),
-    "model_folder": ("check_new",),
+    "new_folder": ("check_new",),
     "networks": ("check_networks", "describe"),
     "prediction_files": ("predictions_in_words", "write_prediction_files"),
     "task_table": ("TaskTable", "base_options", "fill_head_table", "fill_task_table"),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from metabone.radiograph.film_sets import simulate_films
 from metabone.radiograph.stages import STAGES
-from metabone.workflows.model_folder import write_folder
+from metabone.workflows.new_folder import write_folder
 
 SIDES = ("left", "right")
 """Classes of the films: which hand it is, as a small image can still show."""

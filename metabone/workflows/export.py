@@ -7,7 +7,8 @@ from safetensors.numpy import save as save_tensors
 
 from metabone.workflows.model import Model
 from metabone.workflows.model_card import model_card
-from metabone.workflows.model_folder import contiguous, write_folder
+from metabone.workflows.model_folder import contiguous
+from metabone.workflows.new_folder import write_folder
 
 PREDICTION, WEIGHTS, CARD = "prediction.jax_export", "weights.safetensors", "MODEL_CARD.md"
 

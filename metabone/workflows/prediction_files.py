@@ -15,7 +15,7 @@ from metabone.report.predictions import FilmPage, write_predictions
 from metabone.workflows.evaluation import verdict_first
 from metabone.workflows.film_arrays import to_arrays
 from metabone.workflows.model import Model, Predictions
-from metabone.workflows.model_folder import check_new
+from metabone.workflows.new_folder import check_new, new_folder
 
 TABLE, PAGE = "predictions.csv", "predictions.html"
 MOST_SHOWN = 100
@@ -95,11 +95,10 @@ def write_prediction_files(
     Raises:
       InputError: `out` exists, there are no films, or none can be read.
     """
-    folder = check_new(out)
+    check_new(out)
     read = predict_films(model, films)
     pages = _pages(model, read, maps)
-    try:
-        folder.mkdir(parents=True)
+    with new_folder(out) as folder:
         (folder / TABLE).write_text(table_of(model, read), "utf-8", newline="")
         write_predictions(
             folder / PAGE,
@@ -108,8 +107,6 @@ def write_prediction_files(
             films=pages,
             model=_told(model, read),
         )
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from None
     return read
 
 
