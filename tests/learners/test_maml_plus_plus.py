@@ -182,21 +182,24 @@ def test_statistics_of_steps_whose_queries_do_not_count_stay(normed):
     assert np.all(moves[2] != 0)
 
 
-@pytest.mark.parametrize("order", [1, 2])
-def test_an_order_that_is_an_array_is_that_order(normed, order):
+def test_a_schedule_gives_the_values_of_its_step(normed):
     network, _, _, episode = normed
-    params = maml_plus_plus(network).init(KEY, SHAPE)
-
-    @jax.jit
-    def by_array(order):
-        return maml_plus_plus(network, order=order).meta_gradient(params, episode, KEY)
-
-    fixed = jax.jit(maml_plus_plus(network, order=order).meta_gradient)(params, episode, KEY)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
-        by_array(jnp.int32(order)),
-        fixed,
+    shares = jnp.array([[0.0, 1.0], [0.25, 0.75]])
+    scheduled = maml_plus_plus(
+        network,
+        inner_steps=2,
+        order=lambda step: jnp.where(step < 1, 1, 2),
+        step_weights=lambda step: shares[step],
     )
+    params = scheduled.init(KEY, SHAPE)
+    by_step = jax.jit(lambda step: scheduled.meta_gradient(params, episode, KEY, step=step))
+    for step in (0, 1):
+        fixed = maml_plus_plus(network, inner_steps=2, order=step + 1, step_weights=shares[step])
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+            by_step(jnp.int32(step)),
+            jax.jit(fixed.meta_gradient)(params, episode, KEY),
+        )
 
 
 def test_step_weights_anneal_as_published():

@@ -6,7 +6,6 @@ import numpy as np
 import optax
 import pytest
 
-from metabone.episodes.types import Episode, Examples
 from metabone.errors import InputError
 from metabone.learners.reptile import reptile
 from metabone.learners.transfer import TrainedParams
@@ -68,16 +67,6 @@ def test_minibatches_show_each_image_once_before_any_again(quadratic):
     assert sum(a < 1e-12 for a in apart) == 1
     other, _ = learner.meta_gradient(params, quadratic.episode, jax.random.key(1))
     assert not np.allclose(other.weights["theta"], found.weights["theta"])
-
-
-def test_it_learns_no_batch_statistics():
-    learner = reptile(conv_net(2, blocks=1, filters=2, halvings=1), optax.adam(1e-3, b1=0.0))
-    params = learner.init(KEY, (4, 4, 1))
-    part = Examples(jax.random.normal(KEY, (6, 4, 4, 1)), jnp.arange(6) % 2)
-    gradient, metrics = jax.jit(learner.meta_gradient)(params, Episode(part, part), KEY)
-    assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradient.norm_stats))
-    assert all(np.any(leaf) for leaf in jax.tree.leaves(gradient.weights))
-    assert set(metrics) == {"loss", "accuracy"}
 
 
 @pytest.mark.parametrize("name", ["inner_steps", "test_steps", "inner_batch", "test_batch"])
