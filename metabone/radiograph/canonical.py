@@ -23,9 +23,9 @@ _LEAST_PIXELS = 32
 # Around the hand's points, in hand lengths: beside and above it, and below the wrist.
 _BESIDE, _BELOW = 0.15, 0.28
 _BLACK, _WHITE = 1.0, 99.5
-# Bones whose middles are compared with the air beyond their digit's tip.
-_DIGITS = np.array([[2, 3, 4], [6, 7, 8], [10, 11, 12], [14, 15, 16], [18, 19, 20]])
-_BEYOND_TIP = 0.07
+# Each bone of the digits by the points at its ends, and how far beside its middle is no more bone.
+_BONES = np.array([[first + k, first + k + 1] for first in (1, 5, 9, 13, 17) for k in range(3)])
+_BESIDE_BONE = 0.05
 
 
 class Turn(NamedTuple):
@@ -92,24 +92,24 @@ def how_turned(film: np.ndarray, points: np.ndarray) -> Turn:
 
 
 def is_inverted(film: np.ndarray, points: np.ndarray) -> bool:
-    """Whether bones are darker than the air beyond the fingertips.
+    """Whether the digits' bones are darker than what lies beside them.
 
     Args:
       film: `[H, W]`.
       points: `[21, 2]` float `(x, y)` pixels of it.
 
     Returns:
-      Whether most digits say so.
+      Whether most bones say so.
     """
     points = np.asarray(points, np.float64)
     length = hand_length(points)
-    joints = points[_DIGITS]
-    along = joints[:, 2] - joints[:, 1]
-    along = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-6)
-    air = joints[:, 2] + _BEYOND_TIP * length * along
-    bone = 0.5 * (joints[:, :2] + joints[:, 1:])
-    beyond = _around(film, air, length)
-    return bool(np.median(_around(film, bone, length).mean(axis=1) - beyond) < 0)
+    start, end = points[_BONES[:, 0]], points[_BONES[:, 1]]
+    along = (end - start) / np.maximum(np.linalg.norm(end - start, axis=1, keepdims=True), 1e-6)
+    across = _BESIDE_BONE * length * np.stack([-along[:, 1], along[:, 0]], axis=1)
+    middle = 0.5 * (start + end)
+    bone = _around(film, middle, length)
+    beside = 0.5 * (_around(film, middle + across, length) + _around(film, middle - across, length))
+    return bool(np.median(bone - beside) < 0)
 
 
 def _around(film: np.ndarray, points: np.ndarray, length: float) -> np.ndarray:

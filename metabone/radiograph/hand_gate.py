@@ -20,8 +20,10 @@ _SHAPE = np.array(
 UNSURE_HAND = 0.12
 """Median uncertainty of the points, in hand lengths, above which there is no hand."""
 
-UNSURE_POINT = 0.08
-"""Uncertainty of a needed point, in hand lengths, above which its region is not read."""
+UNSURE_POINT = 0.12
+"""Uncertainty of the point in a region's middle, in hand lengths, above which it is not read.
+
+Points that only tell a region's direction may be three times as unsure."""
 
 ODD_SHAPE = 0.12
 """Root mean squared distance from a hand's shape, in hand lengths, above which there is no hand."""
@@ -83,9 +85,9 @@ def check_hand(
         beyond = max(-x, x - (width - 1), -y, y - (height - 1)) / square.side + 0.5
         if beyond > _CUT_OFF:
             return f"cut off at {region.name}"
-    needed = dict.fromkeys(name for region in regions for name in region.points)
-    for name in needed:
+    centres = {name for region in regions for name in region.centre}
+    for name in dict.fromkeys(name for region in regions for name in region.points):
         unsure = float(uncertainty[point_number(name)])
-        if unsure > UNSURE_POINT:
+        if unsure > UNSURE_POINT * (1 if name in centres else 3):
             return f"unsure where {name} is, by {100 * unsure:.0f} % of the hand's length"
     return None

@@ -38,14 +38,22 @@ def test_a_hand_with_its_fingers_exchanged_is_no_hand():
 def test_unsure_points_are_no_hand_and_an_unsure_region_is_named():
     assert check_hand(left_hand(), np.full(21, 0.4), SIZE).startswith("no hand: its points are uns")
     one = SURE.copy()
-    one[16] = 0.3
+    one[15] = 0.3
     assert check_hand(left_hand(), one, SIZE, SIX) == (
-        "unsure where ring tip is, by 30 % of the hand's length"
+        "unsure where ring DIP is, by 30 % of the hand's length"
     )
-    # The little finger's tip is in none of the six.
+    # The little finger's joint is in none of the six.
     other = SURE.copy()
-    other[20] = 0.3
+    other[19] = 0.3
     assert check_hand(left_hand(), other, SIZE, SIX) is None
+
+
+def test_a_point_that_gives_only_the_direction_may_be_less_sure():
+    tip = SURE.copy()
+    tip[16] = 0.3
+    assert check_hand(left_hand(), tip, SIZE, SIX) is None
+    tip[16] = 0.4
+    assert "ring tip" in check_hand(left_hand(), tip, SIZE, SIX)
 
 
 def test_a_region_beyond_the_film_is_named():
