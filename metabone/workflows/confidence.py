@@ -63,7 +63,7 @@ def chance_of(share: float, count: int, guessing: float) -> float:
 
     Example:
       >>> round(chance_of(0.5, 60, 1 / 3), 4)
-      0.0058
+      0.0056
     """
     right = math.floor(share * count + 1e-9)
     return float(binom.sf(right - 1, count, guessing))
