@@ -11,9 +11,15 @@ from sklearn.linear_model import LogisticRegression
 from metabone.episodes.types import Episode, Examples
 from metabone.errors import InputError
 from metabone.learners.embedding import EmbeddingParams
-from metabone.learners.ordinal import fit_cuts, ordinal_head, score_and_cuts
+from metabone.learners.ordinal import (
+    fit_cuts,
+    ordinal_head,
+    score_and_cuts,
+    scores_left_out,
+)
 from metabone.nets.network import Network
 from metabone.nets.networks import conv_net
+from metabone.nets.ordinal import cut_points
 
 KEY = jax.random.key(0)
 AS_THEY_ARE = Network(lambda key, shape: ({}, {}), lambda p, s, images, batch: (images, s))
@@ -59,7 +65,9 @@ def test_the_head_solves_scipys_problem(x64, scaling, beside):
     rng = np.random.default_rng(0)
     features, labels = features_of(4, 6, rng)
     queries = features_of(4, 5, rng)[0]
-    learner = ordinal_head(AS_THEY_ARE, 4, strength=0.05, steps=500, scaling=scaling, beside=beside)
+    learner = ordinal_head(
+        AS_THEY_ARE, 4, strength=0.05, steps=500, scaling=scaling, beside=beside, left_out=False
+    )
     spread = features.std(0)
     by = {"none": np.ones(4), "each": spread, "total": np.full(4, np.sqrt(np.sum(spread[:3] ** 2)))}
     scale = by[scaling]
@@ -74,7 +82,7 @@ def test_of_two_classes_it_is_scikit_learns_logistic_regression(x64):
     features, labels = features_of(2, 8, rng)
     features = features / features.std(0)
     queries = features_of(2, 5, rng)[0]
-    learner = ordinal_head(AS_THEY_ARE, 2, strength=0.02, steps=500, scaling="none")
+    learner = ordinal_head(AS_THEY_ARE, 2, strength=0.02, steps=500, scaling="none", left_out=False)
     reference = LogisticRegression(C=1 / (0.02 * 16), tol=1e-10, max_iter=2000)
     expected = reference.fit(features, labels).predict_proba(queries)
     np.testing.assert_allclose(shares_of(learner, features, labels, queries), expected, atol=1e-4)
@@ -90,6 +98,58 @@ def test_a_feature_that_the_support_set_does_not_vary_in_is_not_blown_up():
     features, queries = features.astype(np.float32), queries.astype(np.float32)
     shares = shares_of(learner, features, labels, np.concatenate([features, queries]))
     np.testing.assert_allclose(shares[:15], shares[15:], atol=1e-5)
+
+
+def test_scores_left_out_are_those_of_weights_fitted_to_the_others(x64):
+    rng = np.random.default_rng(6)
+    features, labels = features_of(3, 5, rng)
+    features = (features - features.mean(0)) / features.std(0)
+    strength, count = 0.05, len(labels)
+    learner = ordinal_head(
+        AS_THEY_ARE, 3, strength=strength, steps=500, scaling="none", left_out=False
+    )
+    support = Examples(jnp.array(features), jnp.array(labels))
+    head = jax.jit(learner.adapt)(learner.init(KEY, (4,)), support, KEY).head
+    given = {name: head[name] for name in ("weights", "first_cut", "gaps")}
+    # The head centres features, which moves all scores and cut points alike.
+    rows = features - np.asarray(head["shift"])
+    found = np.asarray(scores_left_out(given, jnp.array(rows), support.labels, strength))
+    cuts = np.asarray(cut_points(head["first_cut"], head["gaps"])[0])
+
+    def objective(weights, others):
+        at_most = expit(cuts - (rows @ weights)[:, None])
+        told = np.diff(at_most, prepend=0, append=1, axis=1)[np.arange(count), labels]
+        return -np.log(told[others]).sum() / count + strength / 2 * np.sum(weights**2)
+
+    exact = []
+    for place in range(count):
+        others = np.arange(count) != place
+        fitted = minimize(objective, np.zeros(4), (others,), method="BFGS")
+        exact.append(rows[place] @ fitted.x)
+    # One Newton step goes nearly all of the way from the image's own score.
+    missed, far = np.abs(found - exact), np.abs(rows @ np.asarray(head["weights"]) - exact)
+    assert missed.max() < 0.15 * far.max() and missed.mean() < 0.05 * far.mean()
+
+
+def test_with_more_features_than_images_not_all_is_of_a_middle_class():
+    rng = np.random.default_rng(7)
+
+    def images(each):
+        labels = np.repeat(np.arange(5), each)
+        features = rng.normal(size=(5 * each, 1000))
+        features[:, 0] += 5 * (labels - 2)
+        return features.astype(np.float32), labels
+
+    (features, labels), (queries, truth) = images(5), images(40)
+    told = {
+        left_out: shares_of(
+            ordinal_head(AS_THEY_ARE, 5, left_out=left_out), features, labels, queries
+        ).argmax(-1)
+        for left_out in (False, True)
+    }
+    ends = np.isin(truth, (0, 4))
+    assert (told[False] == truth)[ends].mean() < 0.1 < 0.8 < (told[True] == truth)[ends].mean()
+    assert (told[False] == truth).mean() < 0.6 < 0.8 < (told[True] == truth).mean()
 
 
 def test_cuts_solve_their_equations_and_differ_as_implicit_functions_do(x64):
