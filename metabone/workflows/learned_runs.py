@@ -73,13 +73,15 @@ def load_learner(run: str | os.PathLike, arm: str = "") -> Trained:
         "run": f"{record['experiment']}/{record.get('name', folder.name)}",
         "seed": record["seed"],
         "norm": NORMS[0],
+        "meta_norm": record["config"].get("norm", NORMS[0]),
     }
     return trained._replace(about={**about, **trained.about})
 
 
 def _of_model(folder: Path, stored: dict[str, Any], result: dict[str, Any], arm: str) -> Trained:
     """A model of the maturity benchmark, of as many ways as its run had classes a task."""
-    config = LearnerSettings(**stored_settings(stored, LearnerSettings))
+    # Asked inductively whatever queries it was trained with: an answer depends on no other film.
+    config = LearnerSettings(**stored_settings(stored, LearnerSettings) | {"norm": NORMS[0]})
     ways = int(result.get("ways") or len(result["class_names"]))
     shape = (config.size, config.size, config.channels)
     if arm == "scratch":
