@@ -97,6 +97,23 @@ OTHER_END = np.append(np.where(GROWS_FAR[:19], _NEAR, _NEAR + 1), [_AT_ARM + 1, 
 KEY_POINT_LANDMARKS = np.array(
     [_AT_WRIST, 0, 1, 2, 4, *(5 * digit + k for digit in (1, 2, 3, 4) for k in (1, 2, 3, 4))]
 )
+# Annotators see joints, not axes: theirs lie a little further along the next bone, whose ends are
+# here, and the outer knuckles further out. By how much of that bone, along it and to the thumb's
+# side; measured on real hands. The wrist is fixed elsewhere.
+KEY_POINT_BONES = np.array(
+    [[0, 1], *([d + min(k, 2), d + min(k, 2) + 1] for d in (1, 5, 9, 13, 17) for k in range(4))]
+)
+KEY_POINT_SHIFTS = np.array(
+    [
+        [0.0, 0.0],
+        *([0.105, 0.035], [0.03, 0.0], [0.025, 0.0], [0.07, 0.0]),
+        *([0.063, 0.04], [0.10, 0.0], [0.10, 0.0], [0.17, 0.0]),
+        *([0.066, 0.01], [0.08, 0.0], [0.08, 0.0], [0.115, 0.0]),
+        *([0.105, -0.04], [0.08, 0.0], [0.09, 0.0], [0.14, 0.0]),
+        *([0.13, -0.07], [0.13, 0.0], [0.12, 0.0], [0.13, 0.0]),
+    ],
+    np.float32,
+)
 # Soft tissue: every segment, webs between neighbouring knuckles, thenar web, carpus, forearm. The
 # thenar web runs between points inside the metacarpals, listed as ends of two segments.
 _ALL = np.arange(20) + np.arange(20) // 4

@@ -196,19 +196,16 @@ def pose_hand(
 
 
 def _key_points(landmarks: jax.Array) -> jax.Array:
-    """The points as annotators set them, which is not always where two bones' axes meet."""
+    """The points as annotators set them, which is not where two bones' axes meet."""
     points = landmarks[anatomy.KEY_POINT_LANDMARKS]
-    # The wrist's lies between the ends of radius and ulna, the thumb's first at the outer edge of
-    # its metacarpal's base.
+    bones = points[anatomy.KEY_POINT_BONES[:, 1]] - points[anatomy.KEY_POINT_BONES[:, 0]]
+    thumbwards = jnp.stack([-bones[:, 1], bones[:, 0]], axis=1)
+    shift = jnp.asarray(anatomy.KEY_POINT_SHIFTS)
+    points = points + shift[:, :1] * bones + shift[:, 1:] * thumbwards
+    # The wrist's lies between the ends of radius and ulna, nearer to the radius.
     radius, ulna = landmarks[anatomy.GROWING_END[-2:]]
     lunate = landmarks[anatomy.AT_NUCLEI + 3]
-    wrist = 0.5 * (0.5 * (radius + ulna) + lunate)
-    along = points[2] - points[1]
-    outer = points[1] + 0.12 * along
-    # The side away from the index finger, whichever way the hand is turned on the film.
-    across = jnp.stack([-along[1], along[0]])
-    base = outer + 0.10 * across
-    return points.at[0].set(wrist).at[1].set(base)
+    return points.at[0].set(0.3 * lunate + 0.7 * (0.7 * radius + 0.3 * ulna))
 
 
 def _long_bones(

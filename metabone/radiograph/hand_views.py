@@ -137,8 +137,8 @@ def _paint(
 ) -> jax.Array:
     """Exposure, collimation, markers, grain and inversion of a view in 0..1."""
     uniform_key, normal_key = jax.random.split(key)
-    uniform = jax.random.uniform(uniform_key, (36,))
-    normal = jax.random.normal(normal_key, (3,))
+    uniform = jax.random.uniform(uniform_key, (50,))
+    normal = jax.random.normal(normal_key, (4,))
     axis = jnp.linspace(-0.5, 0.5, VIEW_SIZE)
     x, y = jnp.meshgrid(axis, axis)
 
@@ -153,29 +153,36 @@ def _paint(
     level = jnp.where(uniform[5] < 0.5, low + contrast * border, uniform[6])
     gray = jnp.where(beyond, level, gray)
 
-    blades = _blades(uniform[7:16], normal[2], x, y, points)
-    # Scattered light makes the edge of the beam shine.
-    ridge = (0.5 * uniform[16] - 0.1) * jnp.exp(-((blades / (0.006 + 0.02 * uniform[17])) ** 2))
-    shade = jnp.clip(0.5 - blades / (0.002 + 0.02 * uniform[18]), 0.0, 1.0)
-    framed = gray + shade * (uniform[19] - gray) + ridge
-    gray = jnp.where(uniform[20] < 0.45, framed, gray)
+    # Films of films have two frames.
+    for first in (7, 36):
+        gray = _framed(uniform[first : first + 14], normal[2 + (first > 7)], x, y, points, gray)
     for first in (21, 28):
         gray = _mark(uniform[first : first + 7], x, y, gray)
     grain = jax.random.normal(noise_key, gray.shape)
     gray = gray + contrast * 0.06 * uniform[35] ** 2 * grain
     gray = jnp.clip(gray, 0.0, 1.0)
-    return standardised(jnp.where(uniform[34] < 0.25, -gray, gray))
+    return standardised(jnp.where(uniform[47] < 0.25, -gray, gray))
 
 
-def _blades(uniform, normal, x, y, points) -> jax.Array:
-    """Signed distance inside a leaning rectangle around the hand, in sides of the view."""
+def _framed(uniform, normal, x, y, points, gray) -> jax.Array:
+    """Collimated to a leaning rectangle around the hand, or not."""
     at = points / (VIEW_SIZE - 1) - 0.5
     low, high = at.min(axis=0), at.max(axis=0)
     lean = 0.08 * normal
     u, v = x - lean * y, y + lean * x
     room = 0.03 + 0.45 * uniform[:4] ** 2
     across = jnp.minimum(u - (low[0] - room[0]), high[0] + room[1] - u)
-    return jnp.minimum(across, jnp.minimum(v - (low[1] - room[2]), high[1] + room[3] - v))
+    down = jnp.minimum(v - (low[1] - room[2]), high[1] + room[3] - v)
+    # Signed distance inside the rectangle, in sides of the view.
+    inside = jnp.minimum(across, down)
+    # Scattered light makes the edge of the beam shine.
+    width = 0.006 + 0.02 * uniform[4]
+    ridge = (0.5 * uniform[5] - 0.1) * jnp.exp(-((inside / width) ** 2))
+    # Blades are dark or bright, or let a part through.
+    shade = jnp.clip(0.5 - inside / (0.002 + 0.02 * uniform[6]), 0.0, 1.0)
+    shade = shade * jnp.where(uniform[7] < 0.3, 0.3 + 0.7 * uniform[8], 1.0)
+    framed = gray + shade * (uniform[9] - gray) + ridge
+    return jnp.where(uniform[10] < 0.35, framed, gray)
 
 
 def _mark(uniform, x, y, gray) -> jax.Array:

@@ -25,9 +25,9 @@ class Proportions(NamedTuple):
 
 # Where hands differ from the standard one, by eye on films of children: the thumb lies closer, its
 # base further from the carpus, the knuckles lie wider.
-_METACARPAL_DEGREES = np.array([34.0, 11.0, 1.0, -9.0, -21.0], np.float32)
-_FINGER_DEGREES = np.array([31.0, 3.0, 0.0, -3.0, -12.0], np.float32)
-_SPREAD_DEGREES = np.array([0.0, 7.0, 1.0, -5.0, -12.0], np.float32)
+_METACARPAL_DEGREES = np.array([33.0, 11.0, 1.0, -9.0, -21.0], np.float32)
+_FINGER_DEGREES = np.array([29.0, 3.0, 0.0, -3.0, -12.0], np.float32)
+_SPREAD_DEGREES = np.array([6.0, 7.0, 1.0, -5.0, -12.0], np.float32)
 _THUMB_BASE = np.array([22.0, 7.0], np.float32)
 _FOREARM = np.array([9, 11, 16, 18])
 # Children's proximal phalanges are a little shorter for their metacarpals than adults'.
@@ -72,7 +72,7 @@ def draw_angles(key: jax.Array) -> jax.Array:
       `[5, 4]` float32 radians of each segment from the hand's axis, positive towards the thumb.
     """
     digit_key, bend_key, spread_key = jax.random.split(key, 3)
-    spread = -0.4 + 2.0 * jax.random.uniform(spread_key, ())
+    spread = -1.1 + 2.7 * jax.random.uniform(spread_key, ())
     digit = jax.random.normal(digit_key, (5, 2)) * jnp.asarray(
         [[9.0, 6.0], [1.5, 3.0], [1.0, 2.0], [1.5, 3.0], [2.0, 4.0]], jnp.float32
     )
