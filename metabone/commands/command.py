@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from metabone.training.run import Run
+    import metabone.training.run
 
 
 class Preset(NamedTuple):
@@ -76,7 +76,10 @@ class Call:
         return self.command.experiment or self.command.name
 
     def carry_out(
-        self, config: Any, fill: Callable[["Run"], None], data: Sequence[Any] | None = None
+        self,
+        config: Any,
+        fill: Callable[["metabone.training.run.Run"], None],
+        data: Sequence[Any] | None = None,
     ) -> None:
         """Opens the run of some settings, fills it unless it is complete, and shows what it holds.
 
