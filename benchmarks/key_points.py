@@ -239,9 +239,9 @@ def _print_invariance(net, films, made) -> None:
             regions = [stretched(cut_regions(h.film, h.points, _SIX)) for h in (plain, other)]
             differ = np.abs(regions[0].astype(float) - regions[1]).mean()
             away.append(differ)
-            same.append(other.film.shape == plain.film.shape and differ < _SAME)
+            same.append(differ < _SAME)
         print(
-            f"  {name}: {100 * np.mean(same):.0f} % the same film (mean difference of regions "
+            f"  {name}: {100 * np.mean(same):.0f} % the same (mean difference of regions "
             f"below {_SAME} of 255); median {np.median(away):.2f}, worst {np.max(away):.1f}"
         )
 

@@ -82,17 +82,18 @@ def canonical_hands(
     for index, film in enumerate(upright):
         points, unsure = read.points[index], read.uncertainty[index]
         back = turn_points(first.points[index], inner[index].shape, turns[index])
-        refusal = check_hand(points, unsure, film.shape, regions)
+        raw = turn_points_back(points, inner[index].shape, turns[index])
+        raw = raw + np.array(borders[index][:2])
+        refusal = check_hand(raw, unsure, films[index].shape, regions)
         if refusal is None and np.abs(back - points).max() > 0.25 * np.ptp(points, axis=0).max():
             refusal = "no hand: its points differ between two looks at the film"
         box = hand_box(points, film.shape)
-        raw = turn_points_back(points, inner[index].shape, turns[index])
         hands.append(
             CanonicalHand(
                 film=normal_exposure(_part(film, box)),
                 points=points - np.array(box[:2], np.float32),
                 uncertainty=unsure,
-                raw_points=(raw + np.array(borders[index][:2])).astype(np.float32),
+                raw_points=raw.astype(np.float32),
                 border=borders[index],
                 turn=turns[index],
                 box=box,

@@ -50,9 +50,9 @@ def test_unsure_points_are_no_hand_and_an_unsure_region_is_named():
 
 def test_a_point_that_gives_only_the_direction_may_be_less_sure():
     tip = SURE.copy()
-    tip[16] = 0.3
+    tip[16] = 0.45
     assert check_hand(left_hand(), tip, SIZE, SIX) is None
-    tip[16] = 0.4
+    tip[16] = 0.55
     assert "ring tip" in check_hand(left_hand(), tip, SIZE, SIX)
 
 
@@ -60,6 +60,13 @@ def test_a_region_beyond_the_film_is_named():
     points = left_hand() - np.array([0, 100])
     assert check_hand(points, SURE, SIZE) is None
     assert check_hand(points, SURE, SIZE, SIX) == "cut off at middle finger, distal phalanx"
+
+
+def test_a_fingertip_at_the_films_edge_is_cut_off():
+    points = left_hand()
+    close = points - np.array([0, points[12, 1] - 5])
+    assert check_hand(close, SURE, SIZE, SIX) == "cut off at middle finger, distal phalanx"
+    assert check_hand(close + np.array([0, 5]), SURE, SIZE, SIX) is None
 
 
 def test_a_tiny_hand_is_refused():
