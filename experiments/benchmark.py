@@ -6,8 +6,8 @@ beside ours with what differs.
 
   python -m experiments.benchmark
   python -m experiments.benchmark --preset=cpu --source=omniglot:FILE.npz
-  python -m experiments.benchmark --preset=maml_omniglot_5w1s --source=omniglot:FILE.npz \
-      --learners=maml,protonet
+  python -m experiments.benchmark --preset=maml_omniglot_5w1s --source=omniglot:FILE.npz
+  python -m experiments.benchmark --learners=maml,protonet --source=folder:PATH
 
 Without flags it does so on simulated images, in 2 to 3 minutes on two cores, which shows that it
 works and nothing about the learners. The second command takes 25 to 60 minutes on two cores: on

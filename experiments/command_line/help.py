@@ -1,6 +1,7 @@
 """What `--help` says of a command: the command, its presets, and its flags by theme."""
 
 import dataclasses
+import re
 import shutil
 import textwrap
 import typing
@@ -29,7 +30,7 @@ def help_text(command: Command, program: str) -> str:
     usage = [program, *(["[--preset=NAME]"] if command.presets else []), "[--name=value ...]"]
     if command.positional:
         usage.append(f"{command.positional.upper()} ...")
-    parts = [" ".join(usage), *_paragraphs(command.text, width)]
+    parts = [" ".join(usage), *_paragraphs(_as_started(command.text, program), width)]
     if command.presets:
         entries = [
             _entry(
@@ -97,6 +98,15 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(str(part) for part in value) or "none"
     return str(value) if value != "" else "none"
+
+
+def _as_started(text: str, program: str) -> str:
+    """Examples as this program is started: an installed package has no module `experiments`."""
+    if program.startswith("python -m experiments."):
+        return text
+    return re.sub(
+        r"python -m experiments\.(\w+)", lambda m: f"metabone {m[1].replace('_', '-')}", text
+    )
 
 
 def _paragraphs(text: str, width: int) -> list[str]:

@@ -25,7 +25,9 @@ class AdaptSettings:
     """Which films, which learner, and where the model goes."""
 
     films: str = setting(
-        "", "Folder or zip with one folder a class, or csv of file,label.", "Films"
+        "",
+        "Folder or zip with one folder a class, or csv of file,label and, if known, patient.",
+        "Films",
     )
     from_: str = setting(
         "simulated",

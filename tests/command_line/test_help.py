@@ -86,3 +86,11 @@ def test_help_names_only_the_first_of_many_presets():
     assert by_preset(many | {"b": (1, 2)}) == "0 in a, 1,2 in b, other presets their own"
     assert by_preset(dict.fromkeys("abcdef", 7)) == "7"
     assert by_preset({"a": True, "b": ""}) == "yes in a, none in b"
+
+
+def test_examples_are_written_as_the_program_was_started():
+    text = "Toys.\n\n  python -m experiments.big_toy --steps=3\n"
+    command = Command("big_toy", "A toy.", text, Settings, {}, print)
+    assert "  metabone big-toy --steps=3" in help_text(command, "metabone big-toy")
+    checkout = "python -m experiments.big_toy"
+    assert f"  {checkout} --steps=3" in help_text(command, checkout)
