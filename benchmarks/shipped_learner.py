@@ -2,9 +2,9 @@
 
   python -m benchmarks.shipped_learner --out=metabone/workflows
 
-Five to ten minutes on two cores. Half of the tasks are five of 300 classes of bone joints, half are
-five of the eleven stages of whole hands, left or right; `--hands=false` leaves those out. Then it reads
-whole hands of another seed, which it has not seen, and says how well.
+Five to ten minutes on two cores. Half of the tasks are five of 300 classes of bone joints, half
+are five of the eleven stages of whole hands, left or right; `--hands=false` leaves those out.
+Then it reads whole hands of another seed, which it has not seen, and says how well.
 """
 
 import json
