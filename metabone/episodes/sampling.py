@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from metabone.episodes.store import ImageStore, refuse_short
+from metabone.episodes.store import ImageStore, check_enough
 from metabone.episodes.streams import Stream, seed_key, stream_key
 from metabone.episodes.types import Episode, Examples
 
@@ -67,9 +67,9 @@ def draw(key: jax.Array, store: ImageStore, ways: int, shots: int, queries: int)
       The draw.
 
     Raises:
-      InputError: more classes or images than there are, see `store.check_enough`.
+      InputError: sizes below 1, more classes or images than there are, see `store.check_enough`.
     """
-    refuse_short(store, ways, shots, queries)
+    check_enough(store, ways, shots, queries)
     members = jnp.asarray(store.members)  # a store may still be on the host
     class_key = stream_key(key, Stream.CLASSES)
     image_key = stream_key(key, Stream.IMAGES)
@@ -154,6 +154,6 @@ def sample(
       The episode, scaled.
 
     Raises:
-      InputError: more classes or images than there are, see `store.check_enough`.
+      InputError: sizes below 1, more classes or images than there are, see `store.check_enough`.
     """
     return gather(draw(task_key(seed, step, task), store, ways, shots, queries), store.images)

@@ -91,7 +91,7 @@ def build_store(
 
     Raises:
       InputError: lengths differ, labels that are not integers, an image without a group, images
-        without a channel axis, or a class of too few images.
+        of other integers than uint8 or without a channel axis, or a class of too few images.
     """
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
@@ -101,7 +101,11 @@ def build_store(
         )
     if len(images) != len(labels):
         raise InputError(f"{len(images)} images and {len(labels)} labels: expected as many of each")
-    if getattr(images, "dtype", None) == np.uint8 and np.ndim(images) == 3:
+    dtype = getattr(images, "dtype", None)
+    if np.dtype(dtype).kind in "iub" and dtype != np.uint8 and np.ndim(images) >= 3:
+        # They would reach the learner as they are: only uint8 is scaled.
+        raise InputError(f"images are {dtype}: expected uint8, 0 to 255, or floats already scaled")
+    if dtype == np.uint8 and np.ndim(images) == 3:
         raise InputError(
             f"images of shape {np.shape(images)}: expected [N, H, W, C]; images[..., None] gives "
             "grey images their channel"
@@ -158,34 +162,7 @@ def check_enough(
     queries: int,
     class_names: Sequence[str] | None = None,
 ) -> None:
-    """Checks that every possible episode can be drawn, before anything is compiled.
-
-    Args:
-      store: on the host.
-      ways: classes a task.
-      shots: support images a class.
-      queries: query images a class.
-      class_names: for the message, in the order of the store's classes.
-
-    Raises:
-      InputError: sizes below 1, fewer classes than ways, or a class with fewer images (or groups,
-        where these must differ) than a task takes from it. A group with images of several classes
-        serves one of them in a task, so what the others may take first is counted off.
-    """
-    for name, size in (("ways", ways), ("shots", shots), ("queries", queries)):
-        if size < 1:
-            raise InputError(f"{name} (={size}): expected at least 1")
-    refuse_short(store, ways, shots, queries, class_names)
-
-
-def refuse_short(
-    store: ImageStore,
-    ways: int,
-    shots: int,
-    queries: int,
-    class_names: Sequence[str] | None = None,
-) -> None:
-    """Refuses tasks that a store cannot give, by its shapes and sizes alone, so inside jit too.
+    """Checks that every episode can be drawn, by shapes and sizes alone, so inside jit too.
 
     Args:
       store: any.
@@ -196,8 +173,13 @@ def refuse_short(
         with.
 
     Raises:
-      InputError: see `check_enough`.
+      InputError: sizes below 1, fewer classes than ways, or a class with fewer images (or groups,
+        where these must differ) than a task takes from it. A group with images of several classes
+        serves one of them in a task, so what the others may take first is counted off.
     """
+    for name, size in (("ways", ways), ("shots", shots), ("queries", queries)):
+        if size < 1:
+            raise InputError(f"{name} (={size}): expected at least 1")
     classes, longest = store.members.shape
     if classes < ways:
         raise InputError(f"ways (={ways}): the source has {classes} classes")

@@ -113,6 +113,19 @@ def test_too_few_images_are_named_before_anything_is_compiled(ways, shots, queri
         check_enough(_store()[0], ways, shots, queries, class_names="abcd")
 
 
+@pytest.mark.parametrize("wrong", ["ways", "shots", "queries"])
+def test_empty_tasks_are_no_tasks(wrong):
+    sizes = dict(ways=2, shots=1, queries=1) | {wrong: 0}
+    with pytest.raises(InputError, match=rf"{wrong} \(=0\): expected at least 1"):
+        sample(_store()[0], 0, 0, 0, **sizes)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int8, np.int64, bool])
+def test_integers_that_nothing_would_scale_are_refused(dtype):
+    with pytest.raises(InputError, match="expected uint8, 0 to 255, or floats"):
+        build_store(np.zeros((2, 4, 4, 1), dtype), np.zeros(2, int))
+
+
 def test_too_few_patients_are_named_even_where_images_suffice():
     labels = np.repeat([0, 1], 10)
     one_patient_each = build_store(np.zeros((20, 1)), labels, groups=labels)
