@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from flax.errors import InvalidRngError
+from flax.errors import InvalidRngError, ModifyScopeVariableError
 
 from metabone.errors import InputError
 
@@ -46,6 +46,12 @@ def of_linen(module: nn.Module) -> tuple[Callable[..., Any], Callable[..., Any]]
                 return module.apply(variables, images, **given, **options)
         except InvalidRngError as error:
             raise _needs_random_numbers(module) from error
+        except ModifyScopeVariableError as error:
+            raise InputError(
+                f"{type(module).__name__} takes the statistics of the batch even when it should "
+                f"not: expected `use_running_average=not train`, by one of "
+                f"{', '.join(_WHICH_STATISTICS)} of its __call__"
+            ) from error
 
     def init(key, image_shape):
         given = {} if how is None else {how: False}

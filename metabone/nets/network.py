@@ -115,8 +115,10 @@ def _check_outputs(
         )
         if jax.tree.structure(changed) != jax.tree.structure(stats):
             raise InputError("apply returns batch statistics of another form than init's")
+        if not isinstance(found, jax.ShapeDtypeStruct):
+            raise InputError(f"outputs are a {type(found).__name__}: expected one array of logits")
         if found.ndim < 2 or found.shape[0] != 2:
-            raise InputError(f"outputs of 2 images have shape {found.shape}: expected [2, ...]")
+            raise InputError(f"outputs of 2 images have shape {found.shape}: expected [2, n]")
         if outputs is not None and found.shape[1:] != (outputs,):
             raise InputError(f"outputs of shape {found.shape[1:]}: expected ({outputs},)")
 

@@ -101,6 +101,20 @@ def test_a_network_of_any_library_keeps_the_promises(kind):
     assert same == (kind == "nnx")
 
 
+class AlwaysBatch(linen.Module):
+    @linen.compact
+    def __call__(self, images):
+        normed = linen.BatchNorm(use_running_average=False, momentum=0.0)(images)
+        return linen.Dense(3)(normed.reshape(len(images), -1))
+
+
+class TwoOutputs(linen.Module):
+    @linen.compact
+    def __call__(self, images):
+        features = images.reshape(len(images), -1)
+        return linen.Dense(3)(features), features
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -114,6 +128,8 @@ def test_a_network_of_any_library_keeps_the_promises(kind):
         (lambda: Nnx, "expected a Network, a pair"),
         (lambda: (lambda key, shape: ({}, {}),), "expected a Network, a pair"),
         (lambda: 3, "expected a Network, a pair"),
+        (AlwaysBatch, "AlwaysBatch takes the statistics of the batch even when it should not"),
+        (TwoOutputs, "outputs are a tuple: expected one array"),
     ],
 )
 def test_what_does_not_fit_is_said_at_once(source, message):
