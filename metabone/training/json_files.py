@@ -109,6 +109,8 @@ def read_json(path: str | os.PathLike) -> Any:
         raise InputError(f"cannot read {path}: {reason}") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is not JSON: {error.msg} at line {error.lineno}") from error
+    except (RecursionError, ValueError) as error:  # too deep, or a number of too many digits
+        raise InputError(f"{path} is not JSON that can be read: {type(error).__name__}") from error
 
 
 def differences(old: Any, new: Any, limit: int = 5) -> str:

@@ -126,6 +126,11 @@ def adapt(
 
 
 def _learner_of(learner: str | os.PathLike | Trained, arm: str) -> Trained:
+    if not isinstance(learner, str | os.PathLike | Trained):
+        raise InputError(
+            f"learner is a {type(learner).__name__}: expected {SIMULATED!r}, the folder of a run, "
+            "or what meta_train or load_learner gives"
+        )
     if not isinstance(learner, Trained) and os.fspath(learner) != SIMULATED:
         return load_learner(learner, arm)
     if arm:

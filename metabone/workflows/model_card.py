@@ -41,7 +41,7 @@ def model_card(model: Model, program: str, weights: str) -> str:
     ]
     notes = [f"- {_line(note)}" for note in model.about["notes"]]
     origin = [
-        f"- {_line(str(name))}: {_line(_told(value))}"
+        f"- {_line(str(name)).replace('_', ' ')}: {_line(_told(value))}"
         for name, value in model.about["learner"].items()
     ]
     patients = _PATIENTS if model.about["patients_known"] else _NO_PATIENTS
@@ -108,8 +108,12 @@ def model_card(model: Model, program: str, weights: str) -> str:
 
 def _told(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "; ".join(f"{name} {each}" for name, each in value.items())
+        return "; ".join(f"{name} {_percent(each)}" for name, each in value.items())
     return str(value)
+
+
+def _percent(value: Any) -> str:
+    return f"{100 * value:.1f} %" if isinstance(value, float) else str(value)
 
 
 def _line(text: str) -> str:

@@ -94,6 +94,7 @@ class PredictionProgram:
     Attributes:
       data: the program as bytes.
       image_shape: `(H, W, C)` of its images.
+      widths: `(K, D)`: how many classes it tells apart, and by how many features.
     """
 
     def __init__(self, data: bytes, where: str):
@@ -102,10 +103,14 @@ class PredictionProgram:
             exported = jax.export.deserialize(bytearray(data))
             (images,) = exported.in_avals
             self.image_shape = tuple(int(side) for side in images.shape[1:])
+            given = exported.out_tree.unflatten(exported.out_avals)
+            (_, classes), (_, features) = given["logits"].shape, given["features"].shape
+            self.widths = int(classes), int(features)
         # What is made of bytes that nobody vouches for raises nearly any type.
         except Exception as error:
             raise InputError(
-                f"{where}: no program that jax {jax.__version__} reads ({type(error).__name__})"
+                f"{where}: no program of a model that jax {jax.__version__} reads "
+                f"({type(error).__name__})"
             ) from None
         self._call = jax.jit(exported.call)
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 
@@ -91,6 +92,10 @@ def _check(model: Model) -> None:
         len(films.labels) == len(films.fingerprints) == len(films.features) == count
         and len(films.thumbnails) == len(films.looks) == count > 0
         and films.features.ndim == films.looks.ndim == 2
+        and films.labels.ndim == 1
+        and films.labels.dtype == np.int32
+        and model.program.widths == (len(model.classes), films.features.shape[1])
+        and all(isinstance(name, str | int) for name in model.classes)
         and 0 <= films.labels.min() <= films.labels.max() < len(model.classes)
         and len(model.evaluation.by_class) == len(model.classes)
     )

@@ -1,12 +1,15 @@
 import dataclasses
+import hashlib
 import json
 import os
 import subprocess
 import sys
 
 import jax
+import jax.export
 import numpy as np
 import pytest
+import safetensors.numpy
 from PIL import Image
 
 import metabone as mb
@@ -273,6 +276,29 @@ def a_list(path):
     path.write_text("[]")
 
 
+def bottomless(path):
+    path.write_text("[" * 200_000)
+
+
+def replaced(path, data):
+    """As one would who can write the checksum too."""
+    path.write_bytes(data)
+    record = json.loads((path.parent / "model.json").read_text())
+    record["sha256"][path.name] = hashlib.sha256(data).hexdigest()
+    (path.parent / "model.json").write_text(json.dumps(record))
+
+
+def another_program(path):
+    shape = jax.ShapeDtypeStruct((3,), np.float32)
+    replaced(path, bytes(jax.export.export(jax.jit(lambda x: {"x": x}))(shape).serialize()))
+
+
+def narrower_features(path):
+    tensors = safetensors.numpy.load(path.read_bytes())
+    tensors["features"] = np.ascontiguousarray(tensors["features"][:, :1])
+    replaced(path, safetensors.numpy.save(tensors))
+
+
 @pytest.mark.parametrize(
     ("file", "spoil", "message"),
     [
@@ -286,6 +312,9 @@ def a_list(path):
         ("model.json", fewer_classes, "damaged (ValueError in model.json)"),
         ("model.json", foreign, "not a model of metabone"),
         ("model.json", a_list, "not a model of metabone"),
+        ("model.json", bottomless, "model.json is not JSON"),
+        ("program.jax_export", another_program, "program.jax_export: no program of a model"),
+        ("films.safetensors", narrower_features, "damaged (ValueError in model.json)"),
     ],
 )
 def test_damaged_and_foreign_folders_are_one_line(saved, file, spoil, message):
@@ -315,6 +344,7 @@ def test_no_model_is_one_line(tmp_path, name):
         (dict(seed=2**32), "seed (=4294967296)"),
         (dict(arm="maml"), "arm 'maml': only a run has several learners"),
         (dict(learner="nowhere"), "nowhere"),
+        (dict(learner=mb.protonet(lambda: None, ways=2)), "learner is a MetaLearner: expected"),
         (dict(images=np.zeros((20, 8, 8))), "image 0: of dtype float64, expected uint8"),
         (dict(images=np.zeros((20, 8, 8, 2), np.uint8)), "image 0: of shape (8, 8, 2)"),
         (dict(images=np.zeros((20, 8, 8), np.uint8)), "are the same image under two labels"),
@@ -374,3 +404,12 @@ def test_card_tells_data_accuracy_what_it_is_not_and_how_to_call_it(fresh, tmp_p
     exec(code.replace("print(", "said.append("), {"said": (said := [])})
     np.testing.assert_array_equal(said[0], fresh.predict([film]).probabilities)
     assert len(code.strip().splitlines()) == 5
+
+
+def test_card_tells_the_learners_own_figures_in_words(model):
+    from metabone.workflows.model_card import model_card
+
+    figures = {"accuracy_on_simulated_hands": {"left and right hands": 0.991}}
+    about = {**model.about, "learner": {"learner": "R2-D2", **figures}}
+    card = model_card(dataclasses.replace(model, about=about), "program", "weights")
+    assert "- accuracy on simulated hands: left and right hands 99.1 %" in card
