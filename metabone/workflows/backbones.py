@@ -15,13 +15,11 @@ from metabone.datasets.fingerprints import image_fingerprints
 from metabone.datasets.images import Images, ImageSet
 from metabone.episodes.sampling import scale
 from metabone.episodes.windows import streamed_batch
-from metabone.errors import InputError
 from metabone.learners.base import cross_entropy
 from metabone.nets.feature_store import FeatureStore, weights_sha256
 from metabone.nets.network import Network
 from metabone.nets.networks import vgg16
 from metabone.nets.weights import load_vgg16
-from metabone.stored_arrays import load_arrays, save_arrays
 from metabone.training.checkpoints import load_checkpoint
 from metabone.training.json_files import read_json
 from metabone.training.loop import TrainResult, train
@@ -32,10 +30,10 @@ from metabone.training.supervised import (
     supervised_state,
     supervised_step,
 )
+from metabone.workflows.feature_scaling import Scaling, load_scaling, save_scaling, scaling_of
 from metabone.workflows.networks import backbone_network, cosine_adam
 from metabone.workflows.settings import LearnerSettings
 
-_SCALING = "feature_scale.npz"
 _READ_AT_ONCE = 512
 
 
@@ -55,24 +53,6 @@ class Backbone(NamedTuple):
     norm_stats: Any
     prepare: Callable[[jax.Array], jax.Array]
     identity: str
-
-
-class Scaling(NamedTuple):
-    """Standardises features by those of the training classes: a fixed part of the backbone.
-
-    Attributes:
-      centre: `[D]` float32.
-      spread: `[D]` float32, above zero.
-      backbone: hash of the weights that the features are of.
-    """
-
-    centre: np.ndarray
-    spread: np.ndarray
-    backbone: str
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """`[N, D]` float32 to the same, standardised."""
-        return (features - self.centre) / self.spread
 
 
 def flip_half(key: jax.Array, images: jax.Array) -> jax.Array:
@@ -247,35 +227,6 @@ def seen_fingerprints(images: Images) -> Sequence[str]:
     starts = range(0, len(images), _READ_AT_ONCE)
     blocks = (np.arange(start, min(start + _READ_AT_ONCE, len(images))) for start in starts)
     return [found for rows in blocks for found in image_fingerprints(images.read(rows))]
-
-
-def scaling_of(features: np.ndarray, backbone: str) -> Scaling:
-    """The scaling that gives `[N, D]` features mean 0 and standard deviation about 1."""
-    return Scaling(features.mean(0), features.std(0) + np.float32(1e-3), backbone)
-
-
-def save_scaling(folder: Path, scaling: Scaling) -> None:
-    """Keeps a scaling with its run."""
-    save_arrays(folder / _SCALING, **{k: np.asarray(v) for k, v in scaling._asdict().items()})
-
-
-def load_scaling(folder: Path, backbone: str) -> Scaling:
-    """Reads the scaling of a run.
-
-    Args:
-      folder: of the run.
-      backbone: hash of the weights at hand.
-
-    Raises:
-      InputError: there is none, it is damaged, or it belongs to other weights.
-    """
-    path = folder / _SCALING
-    if not path.exists():
-        raise InputError(f"{path}: no such file; the run is of an older version")
-    found = load_arrays(path, Scaling._fields)
-    if str(found["backbone"]) != backbone:
-        raise InputError(f"{folder}: its learners stand on another backbone than the one given")
-    return Scaling(found["centre"], found["spread"], backbone)
 
 
 def backbone_and_scaling(

@@ -18,7 +18,8 @@ from metabone.nets.network import Network
 from metabone.training.checkpoints import load_checkpoint
 from metabone.training.supervised import supervised_state
 from metabone.workflows.arms import outer_of, trained_meta_params
-from metabone.workflows.backbones import given_backbone, load_scaling, without_head
+from metabone.workflows.backbones import given_backbone, without_head
+from metabone.workflows.feature_scaling import load_scaling
 from metabone.workflows.earlier_runs import data_of, finished_run, stored_settings
 from metabone.workflows.family import entry_of, network_of
 from metabone.workflows.family_settings import WIDER, FamilySettings

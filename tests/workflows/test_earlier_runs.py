@@ -5,8 +5,8 @@ import pytest
 
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.errors import InputError
-from metabone.workflows.backbones import load_scaling, save_scaling, scaling_of
 from metabone.workflows.earlier_runs import check_unseen, data_of, save_seen
+from metabone.workflows.feature_scaling import load_scaling, save_scaling, scaling_of
 
 FEATURES = np.array([[1, 10, 5], [3, 30, 5]], np.float32)
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 1), np.uint8)
