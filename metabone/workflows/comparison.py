@@ -61,8 +61,13 @@ def compare(
       The comparison; intervals are over tasks, of one training each.
 
     Raises:
-      InputError: a learner for images of another shape, or for fewer classes; too few images.
+      InputError: a learner for images of another shape, or for fewer classes; too few images,
+        tasks or learners.
     """
+    if not learners:
+        raise InputError("no learners; expected one or more, by name")
+    if tasks < 2:
+        raise InputError(f"tasks (={tasks}): expected at least 2")
     sizes = TaskSizes(ways, shots, queries)
     found, rows = {}, []
     for name, trained in learners.items():
@@ -73,8 +78,13 @@ def compare(
             )
         store = jax.device_put(store_of(images, sizes, prepared(trained, images.images)))
         learner = trained.learner_for(ways)
+
+        def answer(adapted, asked, predict=learner.predict):
+            # A learner of more classes has outputs left, of which some have seen no image at all.
+            return predict(adapted, asked)[..., :ways]
+
         accuracies = accuracies_of(
-            learner, [learner.predict], trained.meta_params, store, sizes, tasks, seed, name
+            learner, [answer], trained.meta_params, store, sizes, tasks, seed, name
         )
         norm = str(trained.about.get("norm", NORMS[0]))
         rows += task_rows(accuracies, [norm], learning=name, shots=shots, ways=ways, seed=seed)

@@ -56,6 +56,24 @@ def test_a_learner_serves_as_many_classes_as_it_was_trained_for_and_refuses_more
         found.learner_for(4)
 
 
+def test_a_learner_of_more_classes_is_not_asked_for_those_that_a_task_has_not(
+    trained, make_classes
+):
+    found = compare({"three": trained()}, make_classes(6, 5, 7), **SIZES | {"ways": 2}, tasks=12)
+    # The prototype of a class without images is NaN, which argmax would take for the highest.
+    assert found.accuracies["three"].mean() >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(dict(learners={}), "no learners"), (dict(tasks=1), r"tasks \(=1\): expected at least 2")],
+)
+def test_nothing_to_compare_is_one_line(change, message):
+    given = dict(learners={"one": None}, images=None, tasks=2) | change
+    with pytest.raises(InputError, match=message):
+        compare(**given)
+
+
 def test_learners_are_compared_on_the_same_tasks(trained, make_classes):
     once, twice = trained(), trained()
     other = meta_train(
