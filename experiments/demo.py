@@ -12,6 +12,7 @@ import dataclasses
 
 from metabone import workflows
 from metabone.commands.command import Call, Command
+from metabone.errors import InputError
 from metabone.workflows.settings import setting
 
 from . import smi
@@ -28,7 +29,9 @@ class DemoSettings(SmiSettings):
 
 def main(call: Call) -> None:
     """Writes films, or runs smi."""
-    if call.config.write_films:
+    if "write_films" in call.given:
+        if not call.config.write_films:
+            raise InputError("--write_films: expected the name of a folder, which is made")
         folder = workflows.write_demo_films(call.config.write_films)
         print(f"films: {folder}\n  {folder / 'train'}, one folder a class\n  {folder / 'new'}")
         return

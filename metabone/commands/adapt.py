@@ -13,10 +13,12 @@ takes 10 to 30 seconds on two cores for up to 100 films.
 """
 
 import dataclasses
+from pathlib import Path
 
 from metabone import workflows
 from metabone.commands.command import Call, Command
 from metabone.errors import InputError
+from metabone.workflows.setting_values import did_you_mean
 from metabone.workflows.settings import setting
 
 
@@ -50,6 +52,9 @@ def main(call: Call) -> None:
     for name in ("films", "out"):
         if not getattr(config, name):
             raise InputError(f"--{name} is missing; --help says what it is")
+    if config.from_ != "simulated" and not Path(config.from_).is_dir():
+        close = did_you_mean(config.from_, ("simulated",))
+        raise InputError(f"--from={config.from_}: no such folder{close}")
     out = workflows.check_new(config.out)
     films = own_films.read_labelled_films(config.films)
     for line in own_films.films_in_words(films):

@@ -19,10 +19,10 @@ from metabone.training.checkpoints import load_checkpoint
 from metabone.training.supervised import supervised_state
 from metabone.workflows.arms import outer_of, trained_meta_params
 from metabone.workflows.backbones import given_backbone, without_head
-from metabone.workflows.feature_scaling import load_scaling
 from metabone.workflows.earlier_runs import data_of, finished_run, stored_settings
 from metabone.workflows.family import entry_of, network_of
 from metabone.workflows.family_settings import WIDER, FamilySettings
+from metabone.workflows.feature_scaling import load_scaling
 from metabone.workflows.meta_training import Outer, meta_start
 from metabone.workflows.networks import cosine_adam, head_network, maml_of, whole_network
 from metabone.workflows.settings import NORMS, LearnerSettings

@@ -99,7 +99,8 @@ def meta_train(
       What was learned by the step of the best validation, ready for `adapt`.
 
     Raises:
-      InputError: too few classes or images for such tasks, a mapping that cannot be.
+      InputError: what is no learner or no labelled images, a learner of another number of outputs
+        than `ways`, too few classes or images for such tasks, a number that cannot be.
 
     Example:
       ```
@@ -107,9 +108,11 @@ def meta_train(
       trained = mb.meta_train(mb.protonet(mb.conv_net(0, filters=32), ways=5), bones, steps=500)
       ```
     """
+    _check(learner, images, TaskSizes(ways, shots, queries), seed)
+    for name, value in (("steps", steps), ("meta_batch", meta_batch)):
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise InputError(f"{name} (={value}): expected a whole number of at least 1")
     check_mapping(mapping, meta_batch)
-    if learner.meta_gradient is None:
-        raise InputError("this learner has no meta-gradient: it learns nothing across tasks")
     if validation is None:
         split = split_classes(images.class_names, ways, seed)
         kept = [*split["train"], *split["test"]]
@@ -136,6 +139,35 @@ def meta_train(
     params = trained.best_state.meta_params
     shape = images.images.shape[1:]
     return Trained(up_to(learner, ways), params, shape, scale, None, about)
+
+
+def _check(learner: Any, images: Any, sizes: TaskSizes, seed: Any) -> None:
+    """Refuses what shapes and types tell to be wrong, before anything is read or compiled."""
+    if not isinstance(learner, MetaLearner):
+        raise InputError(
+            f"learner is a {type(learner).__name__}: expected one such as mb.maml(...)"
+        )
+    if learner.meta_gradient is None:
+        raise InputError("this learner has no meta-gradient: it learns nothing across tasks")
+    if not isinstance(images, ImageSet):
+        raise InputError(
+            f"images are a {type(images).__name__}: expected what mb.load_images(...) gives"
+        )
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise InputError(f"seed (={seed}): expected a whole number of 0 to 2**32 - 1")
+    shape, key = images.images.shape[1:], jax.random.key(0)
+    count = max(1, sizes.ways * sizes.shots)
+    support = Examples(
+        jax.ShapeDtypeStruct((count, *shape), np.float32), jax.ShapeDtypeStruct((count,), np.int32)
+    )
+    outputs = jax.eval_shape(
+        lambda support: learner.predict(
+            learner.adapt(learner.init(key, shape), support, key), support.images
+        ),
+        support,
+    ).shape[-1]
+    if outputs != sizes.ways:
+        raise InputError(f"ways (={sizes.ways}): this learner tells {outputs} classes apart")
 
 
 def meta_train_on(

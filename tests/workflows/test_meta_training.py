@@ -103,7 +103,6 @@ def test_images_of_another_size_are_refused_before_anything_is_compiled(trained,
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ways": 9}, "20 classes of meta-data: 9 ways need as many"),
         ({"queries": 4}, "need 5 images a class"),
         ({"mapping": "three"}, "--mapping=three: expected scan"),
     ],
@@ -111,6 +110,32 @@ def test_images_of_another_size_are_refused_before_anything_is_compiled(trained,
 def test_tasks_that_cannot_be_drawn_are_refused(make_classes, change, message):
     with pytest.raises(InputError, match=message):
         meta_train(protonet_of(), make_classes(20, 4, 0), **SIZES | change, steps=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ways": 2}, r"ways \(=2\): this learner tells 3 classes apart"),
+        ({"steps": 0}, r"steps \(=0\): expected a whole number"),
+        ({"steps": 1.5}, r"steps \(=1.5\): expected a whole number"),
+        ({"meta_batch": 0}, r"meta_batch \(=0\): expected a whole number"),
+        ({"seed": -1}, r"seed \(=-1\): expected"),
+        ({"seed": 2**32}, r"seed \(=4294967296\): expected"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_before_anything_is_compiled(
+    make_classes, change, message
+):
+    with pytest.raises(InputError, match=message):
+        meta_train(protonet_of(), make_classes(20, 4, 0), **SIZES | {"steps": 1} | change)
+
+
+def test_what_is_no_learner_or_no_images_is_named(make_classes):
+    images = make_classes(20, 4, 0)
+    with pytest.raises(InputError, match="learner is a Network: expected one such as"):
+        meta_train(conv_net(3), images, **SIZES)
+    with pytest.raises(InputError, match="images are a ndarray: expected what mb.load_images"):
+        meta_train(protonet_of(), images.images, **SIZES)
 
 
 def test_a_baseline_is_not_meta_trained(make_classes):
