@@ -134,8 +134,13 @@ def test_what_is_no_learner_or_no_images_is_named(make_classes):
     images = make_classes(20, 4, 0)
     with pytest.raises(InputError, match="learner is a Network: expected one such as"):
         meta_train(conv_net(3), images, **SIZES)
-    with pytest.raises(InputError, match="images are a ndarray: expected what mb.load_images"):
+    with pytest.raises(InputError, match="images are a ndarray: expected what"):
         meta_train(protonet_of(), images.images, **SIZES)
+
+
+def test_classes_that_do_not_make_three_parts_are_refused(make_classes):
+    with pytest.raises(InputError, match="20 classes of meta-data: 9 ways need as many"):
+        meta_train(protonet_of(9), make_classes(20, 4, 0), **SIZES | {"ways": 9}, steps=1)
 
 
 def test_a_baseline_is_not_meta_trained(make_classes):
