@@ -115,6 +115,8 @@ def test_help_of_a_command_is_that_of_its_module():
     assert first.stdout == second.stdout
     assert first.stdout.startswith("metabone meta-dataset [--preset=NAME] [--name=value ...]\n")
     alone = python("-m", "experiments.meta_dataset", "--help").stdout
+    assert "\n  python -m experiments.meta_dataset\n" in alone
+    alone = alone.replace("python -m experiments.meta_dataset", "metabone meta-dataset")
     assert alone.splitlines()[1:] == first.stdout.splitlines()[1:]
 
 
@@ -138,8 +140,9 @@ def test_what_is_no_command_is_told_in_one_line_with_a_close_match(words, messag
 
 def test_every_module_that_launches_is_a_command():
     launching = {
-        path.stem
-        for path in (ROOT / "experiments").glob("*.py")
-        if "launch(COMMAND)" in path.read_text()
+        f"{folder.name}.{path.stem}"
+        for folder in (ROOT / "experiments", ROOT / "metabone" / "commands")
+        for path in folder.glob("*.py")
+        if "\nCOMMAND = Command(" in path.read_text()
     }
     assert launching == set(MODULES.values())

@@ -121,14 +121,19 @@ def interruptible():
     begun = []
 
     def start(*arguments, **options):
-        process = subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            **options,
-        )
+        # What is ignored here is ignored there; what has a handler here has none there. Set before
+        # it starts and not in the child, since a process with JAX in it is not to be forked.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, *map(str, arguments)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                **options,
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
         begun.append(process)
         return process
 
