@@ -12,8 +12,8 @@ from metabone.datasets.own_films import FEWEST, LabelledFilms
 from metabone.errors import InputError
 from metabone.workflows.confidence import distances_between, familiar_limit
 from metabone.workflows.cross_validation import FilmLearner
-from metabone.workflows.evaluation import evaluate
 from metabone.workflows.film_arrays import pictures_of, to_arrays
+from metabone.workflows.film_evaluation import evaluate
 from metabone.workflows.folds import deal_folds, units_of
 from metabone.workflows.learned_runs import load_learner
 from metabone.workflows.look import look_of

@@ -13,8 +13,8 @@ from PIL import Image
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.errors import InputError
 from metabone.workflows.confidence import conformal_sets, distances_between
-from metabone.workflows.evaluation import Evaluation, in_words, verdict
 from metabone.workflows.film_arrays import pictures_of, to_arrays
+from metabone.workflows.film_evaluation import Evaluation, in_words, verdict
 from metabone.workflows.look import look_of
 from metabone.workflows.occlusion import covered, drop_map
 from metabone.workflows.prediction_program import PredictionProgram

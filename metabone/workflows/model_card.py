@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from metabone.workflows.evaluation import verdict_first
+from metabone.workflows.film_evaluation import verdict_first
 from metabone.workflows.model import Model
 
 CAUTION = (

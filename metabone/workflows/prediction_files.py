@@ -12,8 +12,8 @@ from metabone.datasets.own_films import list_films, readable
 from metabone.datasets.reading import Picture
 from metabone.errors import InputError
 from metabone.report.predictions import FilmPage, write_predictions
-from metabone.workflows.evaluation import verdict_first
 from metabone.workflows.film_arrays import to_arrays
+from metabone.workflows.film_evaluation import verdict_first
 from metabone.workflows.model import Model, Predictions
 from metabone.workflows.new_folder import check_new, new_folder
 

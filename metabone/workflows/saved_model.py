@@ -10,7 +10,7 @@ from safetensors.numpy import load as load_tensors
 
 from metabone.errors import InputError
 from metabone.training.json_files import read_json
-from metabone.workflows.evaluation import Evaluation
+from metabone.workflows.film_evaluation import Evaluation
 from metabone.workflows.model import Familiar, KnownFilms, Model
 from metabone.workflows.model_folder import (
     CONTENT,

@@ -17,7 +17,7 @@ from metabone.episodes.sampling import scale
 from metabone.learners.embedding import r2d2
 from metabone.nets.networks import conv_net
 from metabone.workflows import adaptation
-from metabone.workflows.evaluation import evaluate
+from metabone.workflows.film_evaluation import evaluate
 from metabone.workflows.folds import deal_folds
 from metabone.workflows.learned_runs import features_of
 from metabone.workflows.model import BLANK, KNOWN, UNLIKE
