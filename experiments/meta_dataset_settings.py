@@ -83,8 +83,8 @@ PRESETS = {
         ),
         takes="2 to 4 minutes on two cores",
         expect="simulated images, 5 / 10 / 20 a class: meta 74 / 76 / 78 % from scratch and 72 / "
-        "77 / 80 % pre-trained, base 50 / 56 / 61 % and 67 / 73 / 77 %, a point or two more or less "
-        "by the machine's rounding",
+        "77 / 80 % pre-trained, base 50 / 56 / 61 % and 67 / 73 / 77 %, a point or two more or "
+        "less by the machine's rounding",
     ),
     "cpu": Preset(
         dict(

@@ -80,8 +80,8 @@ PRESETS = {
         ),
         takes="3 to 7 minutes on two cores",
         expect="simulated films, 5 / 10 / 20 a class: meta 54 / 57 / 60 % from scratch and 48 / "
-        "53 / 57 % pre-trained, base 29 / 31 / 45 % and 38 / 46 / 54 %, a point or two more or less "
-        "by the machine's rounding",
+        "53 / 57 % pre-trained, base 29 / 31 / 45 % and 38 / 46 / 54 %, a point or two more or "
+        "less by the machine's rounding",
     ),
     "cpu": Preset(
         dict(
