@@ -91,7 +91,8 @@ def build_store(
 
     Raises:
       InputError: lengths differ, labels that are not integers, an image without a group, images
-        of other integers than uint8 or without a channel axis, or a class of too few images.
+        of other integers than uint8, not finite or without a channel axis, or a class of too few
+        images.
     """
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
@@ -110,6 +111,10 @@ def build_store(
             f"images of shape {np.shape(images)}: expected [N, H, W, C]; images[..., None] gives "
             "grey images their channel"
         )
+    if isinstance(images, np.ndarray) and images.dtype.kind == "f" and images.size:
+        finite = np.isfinite(images).reshape(len(images), -1).all(1)
+        if not finite.all():
+            raise InputError(f"image {int(finite.argmin())} holds numbers that are not finite")
     if classes is None:
         classes = sorted(set(labels[labels >= 0].tolist()))
     rows = [np.flatnonzero(labels == label) for label in classes]

@@ -213,3 +213,11 @@ def test_a_split_depends_on_names_alone():
         split_names(names[:3], {"train": 2, "test": 2})
     with pytest.raises(InputError, match="'n0001' occurs twice"):
         split_names(["n0001", "n0001"], {"train": 1})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_image_that_is_not_finite_is_named(value):
+    images = np.zeros((4, 2, 2, 1), np.float32)
+    images[2, 1, 0] = value
+    with pytest.raises(InputError, match="image 2 holds numbers that are not finite"):
+        build_store(images, np.array([0, 0, 1, 1]))
