@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from metabone.errors import InputError
+from metabone.imaging.pictures import ORIENTATION_TAG, TURNS
 
 MAX_PIXELS = 64_000_000
 """Above any radiograph, and below what a header alone may make a decoder allocate."""
@@ -24,18 +25,6 @@ _SIXTEEN = "16 to 8 bits by value / 257"
 _ALPHA = "transparency laid over black"
 _TURNED = "turned as its EXIF orientation says"
 _CMYK = "CMYK or YCbCr to RGB"
-
-# What the eight EXIF orientations ask for; 1 is upright.
-_ORIENTATION_TAG = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class Picture(NamedTuple):
@@ -178,7 +167,7 @@ def _check_pixels(size: tuple[int, int], where: str, max_pixels: int) -> None:
 
 def _convert(image: Image.Image, where: str, channels: int) -> Picture:
     notes = []
-    turn = _TURNS.get(_orientation(image))
+    turn = TURNS.get(_orientation(image))
     if image.mode.startswith("I"):
         image = _eight_bits(image, where)
         notes.append(_SIXTEEN)
@@ -212,6 +201,6 @@ def _eight_bits(image: Image.Image, where: str) -> Image.Image:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return image.getexif().get(_ORIENTATION_TAG, 1)
+        return image.getexif().get(ORIENTATION_TAG, 1)
     except Exception:
         return 1  # A damaged EXIF block says nothing about the pixels.

@@ -12,8 +12,8 @@ from metabone.imaging.film import MAX_PIXELS, WHITE, Film, Refused
 FORMATS = ("JPEG", "PNG", "TIFF")
 """What is decoded; each further format is a further parser open to hostile bytes."""
 
-_ORIENTATION = 0x0112
-_TURNS = {
+ORIENTATION_TAG = 0x0112
+TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -22,6 +22,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+"""What the eight EXIF orientations ask for; 1 is upright."""
+
 _PHOTOMETRIC, _BITS, _TILE_WIDTH, _TILE_LENGTH, _SAMPLE_FORMAT = 262, 258, 322, 323, 339
 _WHITE_IS_ZERO = 0
 
@@ -51,7 +53,7 @@ def read_picture(data: bytes) -> Film:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check(image)
-                turned = _orientation(image) in _TURNS
+                turned = _orientation(image) in TURNS
                 image.load()
                 return _film(image, turned)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -82,14 +84,14 @@ def _check(image: Image.Image) -> None:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return image.getexif().get(_ORIENTATION, 1)
+        return image.getexif().get(ORIENTATION_TAG, 1)
     except Exception:
         return 1  # A damaged EXIF block says nothing about the pixels.
 
 
 def _film(image: Image.Image, turned: bool) -> Film:
     # Pillow turns a TIFF while it loads it, and leaves other formats as they are.
-    turn = _TURNS.get(_orientation(image))
+    turn = TURNS.get(_orientation(image))
     kind, tags = image.format, getattr(image, "tag_v2", {})
     conversions: list[str] = []
     notes: list[str] = []
