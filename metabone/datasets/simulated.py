@@ -1,5 +1,7 @@
 """Simulated films and bone patches, rendered in memory from a seed."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
@@ -11,12 +13,28 @@ from metabone.errors import InputError
 from metabone.provenance import Provenance
 from metabone.radiograph.bones import CLASSES as BONE_CLASSES
 from metabone.radiograph.bones import bone_patches
-from metabone.radiograph.film_sets import simulate_smi, smi_stages
+from metabone.radiograph.film_sets import (
+    SimulatedFilms,
+    simulate_hands,
+    simulate_smi,
+    smi_stages,
+)
 from metabone.radiograph.films import FilmSet, spread_over_classes
+from metabone.radiograph.region_sets import REGION_SETS, Region, region_boxes, region_set
 from metabone.radiograph.regions import REGION_NAMES, REGION_SIZE
-from metabone.radiograph.stages import MERGE_SMI, MergeTable, merge_names, merge_stages
+from metabone.radiograph.stages import (
+    MERGE_SMI,
+    MONTH_CUTS,
+    MergeTable,
+    check_cuts,
+    merge_names,
+    merge_stages,
+    month_names,
+    stages_by_months,
+)
 
 _LICENCE = "Apache-2.0, as metabone"
+_SEXES = np.asarray(["F", "M"])
 
 
 def load_smi(
@@ -54,11 +72,6 @@ def load_smi(
         )
     regions = _resized(films.regions[used][..., None], size)
     stages = films.stages[used]
-    # Films are kept in order of place, examples stand in order of class.
-    order = np.searchsorted(films.kept, used[chosen])
-    edge = films.films.shape[-1]
-    corners = np.floor(films.centres[used[chosen]] + 0.5).astype(np.int32) - REGION_SIZE // 2
-    boxes = np.concatenate([corners, corners + REGION_SIZE], axis=-1).clip(0, edge)
     left_out = len(classes) - len(used)
     notes = (f"{left_out} films of stages in no class left out",) if left_out else ()
     return FilmSet(
@@ -67,8 +80,7 @@ def load_smi(
         class_names=merge_names(merge),
         patients=used.astype(np.int64),
         region_names=tuple(REGION_NAMES),
-        examples=films.films[order],
-        example_boxes=boxes.astype(np.int32),
+        **_examples(films, used[chosen], REGION_SETS["min_kang_6"]),
         example_index=chosen,
         provenance=Provenance(
             source=source,
@@ -81,8 +93,83 @@ def load_smi(
         ),
         stages=stages,
         bone_age_months=films.bone_ages_months[used],
-        sex=np.asarray(["F", "M"])[films.sexes[used]],
+        sex=_SEXES[films.sexes[used]],
     )
+
+
+def load_hands(
+    *,
+    source: str = "simulated:hands",
+    size: int = REGION_SIZE,
+    cuts: Sequence[float] = MONTH_CUTS,
+    regions: str = "min_kang_6",
+    count: int = 1000,
+    seed: int = 0,
+    examples: int = 12,
+) -> FilmSet:
+    """Renders hands of varied shape and of any bone age from about three years on.
+
+    Args:
+      source: The source string as given, for the record.
+      size: Height and width of a region.
+      cuts: Bone ages in months at which a new class begins.
+      regions: Of `radiograph.region_sets.REGION_SETS`.
+      count: How many films.
+      seed: Of the simulation.
+      examples: Number of whole films to keep, spread over their order.
+
+    Returns:
+      The films. A patient has one film.
+
+    Raises:
+      InputError: `size`, `cuts` or `regions` is refused.
+    """
+    reading.check_size(size)
+    check_cuts(cuts)
+    chosen_regions = region_set(regions)
+    shown_films = np.linspace(0, count - 1, min(examples, count)).astype(np.int32)
+    with progress(None, "rendering hands", count) as shown:
+        films = simulate_hands(
+            seed,
+            count,
+            regions=chosen_regions,
+            keep=shown_films.tolist(),
+            progress=lambda done, _: shown.update(done - shown.n),
+        )
+    images = _resized(films.regions[..., None], size)
+    months = films.bone_ages_months
+    return FilmSet(
+        regions=images,
+        classes=stages_by_months(months, cuts),
+        class_names=month_names(cuts),
+        patients=np.arange(count),
+        region_names=tuple(region.name for region in chosen_regions),
+        **_examples(films, shown_films, chosen_regions),
+        example_index=shown_films,
+        provenance=Provenance(
+            source=source,
+            kind="simulated",
+            sha256=content_sha256(images, months),
+            count=count,
+            citation="rendered by metabone",
+            licence=_LICENCE,
+            conversions=(f"seed {seed}", *_resize_notes(size)),
+        ),
+        stages=films.stages,
+        bone_age_months=months,
+        sex=_SEXES[films.sexes],
+    )
+
+
+def _examples(
+    films: SimulatedFilms, chosen: np.ndarray, regions: tuple[Region, ...]
+) -> dict[str, np.ndarray]:
+    """Whole films, kept in order of place, and the boxes of their regions."""
+    order = np.searchsorted(films.kept, chosen)
+    whole = films.films[order]
+    boxes = [region_boxes(films.key_points[film], regions, whole.shape[1:]) for film in chosen]
+    shape = (len(chosen), len(regions), 4)
+    return {"examples": whole, "example_boxes": np.array(boxes, np.int32).reshape(shape)}
 
 
 def load_bones(

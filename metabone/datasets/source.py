@@ -22,7 +22,7 @@ KINDS = {
     "medmnist": "medmnist:FILE.npz, a two-dimensional set with one label an image",
     "retinamnist": "retinamnist:FILE.npz, the set of MedMNIST with grades of retinopathy",
     "tfds": "tfds:NAME or tfds:NAME/CONFIG:VERSION, a tfds data set prepared as array_record",
-    "simulated": "simulated:smi, hand films, or simulated:bones, labelled images",
+    "simulated": "simulated:smi or simulated:hands, hand films, or simulated:bones, images",
 }
 # A module is imported when its source is opened: tfds takes a second that `--help` can do without.
 _OPENERS = {
@@ -37,7 +37,7 @@ _OPENERS = {
 }
 _DOWNLOADED = ("cifar100",)  # Their kind alone is a source.
 IMAGE_KINDS = (*_OPENERS, "simulated")
-SIMULATED = ("smi", "bones")
+SIMULATED = ("smi", "hands", "bones")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,10 +108,10 @@ def load_films(
     """Loads hand films, the target of an adaptation.
 
     Args:
-      source: `rsna:DIR` or `simulated:smi`.
+      source: `rsna:DIR`, `simulated:smi` or `simulated:hands`.
       size: Height and width of a region.
       merge: Stages of each class, where films have stages (simulated).
-      cuts: Bone ages in months at which a new class begins, where films have ages (rsna).
+      cuts: Bone ages in months at which a new class begins, where classes are of age (not smi).
       data_dir: Where prepared records lie; by default `$METABONE_DATA_DIR` or `~/.cache/metabone`.
       seed: Of a simulation.
       examples: Number of whole films to keep for a report.
@@ -135,13 +135,21 @@ def load_films(
                 data_dir=data_dir,
                 examples=examples,
             )
+        case "simulated", "hands":
+            from metabone.datasets import simulated
+
+            return simulated.load_hands(
+                source=source.text, size=size, cuts=cuts, seed=seed, examples=examples
+            )
         case "simulated", "smi":
             from metabone.datasets import simulated
 
             return simulated.load_smi(
                 source=source.text, size=size, merge=merge, seed=seed, examples=examples
             )
-    raise InputError(f"source '{source}' gives no hand films; {KINDS['rsna']}; or simulated:smi")
+    raise InputError(
+        f"source '{source}' gives no hand films; {KINDS['rsna']}; or {KINDS['simulated']}"
+    )
 
 
 def open_images(

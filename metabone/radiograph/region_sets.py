@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from metabone.errors import InputError
 from metabone.radiograph.hand_views import Square
 from metabone.radiograph.landmarks import hand_length, is_right_hand, point_number
 from metabone.radiograph.regions import REGION_NAMES
@@ -121,3 +122,32 @@ def region_squares(points: np.ndarray, regions: tuple[Region, ...]) -> list[Squa
         middle = middle + length * (region.ahead * ahead + region.thumbwards * thumbwards)
         squares.append(Square(middle, direction, length * region.field))
     return squares
+
+
+def region_set(name: str) -> tuple[Region, ...]:
+    """The regions of a set by its name; raises `InputError` for an unknown one."""
+    if name not in REGION_SETS:
+        raise InputError(f"regions {name!r}: expected one of {', '.join(REGION_SETS)}")
+    return REGION_SETS[name]
+
+
+def region_boxes(
+    points: np.ndarray, regions: tuple[Region, ...], shape: tuple[int, int]
+) -> np.ndarray:
+    """Upright boxes around regions, to draw on a film.
+
+    Args:
+      points: `[21, 2]` float `(x, y)` pixels of the film.
+      regions: such as `REGION_SETS["min_kang_6"]`.
+      shape: `(height, width)` of the film.
+
+    Returns:
+      `[R, 4]` int32 `x0, y0, x1, y1` within the film, the right and lower edge exclusive.
+    """
+    boxes = []
+    for square in region_squares(points, regions):
+        turned = abs(math.cos(square.direction)) + abs(math.sin(square.direction))
+        half = 0.5 * square.side * turned
+        boxes.append([*(square.centre - half), *(square.centre + half)])
+    height, width = shape
+    return np.rint(boxes).clip(0, [width, height, width, height]).astype(np.int32)

@@ -5,6 +5,12 @@ from metabone.datasets import simulated
 from metabone.datasets.source import load_films, load_images
 from metabone.errors import InputError
 from metabone.radiograph import film_sets
+from metabone.radiograph.landmarks import point_number
+
+# A hand of 256 pixels whose fingers all stand upright, side by side.
+UPRIGHT = np.float32(
+    [[256, 400]] + [[x, y] for x in (296, 276, 256, 236, 216) for y in (340, 260, 200, 144)]
+)
 
 
 @pytest.fixture
@@ -19,14 +25,14 @@ def rendered(monkeypatch):
         value = (np.arange(count) % 256).astype(np.uint8)
         return film_sets.SimulatedFilms(
             regions=np.broadcast_to(value[:, None, None, None], (count, 6, 64, 64)),
-            centres=np.tile(np.float32([[100.4, 200.5]] * 5 + [[3.0, 510.0]]), (count, 1, 1)),
+            centres=np.zeros((count, 6, 2), np.float32),
             stages=stages,
             sexes=np.arange(count, dtype=np.int32) % 2,
             bone_ages_months=np.linspace(60, 220, count, dtype=np.float32),
             maturities=np.linspace(0, 1, count, dtype=np.float32),
             inverted=np.zeros(count, bool),
             bone_maturities=np.zeros((count, 21), np.float32),
-            key_points=np.zeros((count, 21, 2), np.float32),
+            key_points=np.tile(UPRIGHT, (count, 1, 1)),
             kept=kept,
             films=np.broadcast_to(value[kept, None, None], (len(kept), 512, 512)),
         )
@@ -51,8 +57,11 @@ def test_examples_are_the_films_that_they_say_they_are(rendered):
     np.testing.assert_array_equal(shown, films.regions[films.example_index, 0, 0, 0, 0])
     assert films.classes[films.example_index].tolist() == [0, 0, 1, 1, 2, 3, 4]
     assert films.example_boxes.shape == (7, 6, 4)
-    assert films.example_boxes[0, 0].tolist() == [68, 169, 132, 233]
-    assert films.example_boxes[0, 5].tolist() == [0, 478, 35, 512]
+    # The field of a distal joint is 0.11 of a hand of 256 pixels.
+    x0, y0, x1, y1 = films.example_boxes[0, 1].tolist()
+    assert (x1 - x0, y1 - y0) == (28, 28)
+    middle = UPRIGHT[point_number("middle DIP")]
+    np.testing.assert_allclose([(x0 + x1) / 2, (y0 + y1) / 2], middle, atol=1)
 
 
 def test_films_of_stages_in_no_class_are_left_out_on_the_record(rendered):

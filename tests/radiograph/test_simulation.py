@@ -7,7 +7,6 @@ from PIL import Image, ImageDraw
 from metabone.radiograph.anatomy import REGION_BONES
 from metabone.radiograph.growth import bone_age_months, stage_of
 from metabone.radiograph.hand import draw_pose, pose_hand
-from metabone.radiograph.regions import crop_regions
 from metabone.radiograph.rendering import bone_attenuation
 from metabone.radiograph.simulation import FILM_SIZE, draw_bone_maturity, simulate_film
 from metabone.radiograph.soft_tissue import flesh_depth, hand_outline
@@ -145,14 +144,6 @@ def test_the_outline_bounds_the_soft_tissue(hands):
         ImageDraw.Draw(canvas).polygon([tuple(p) for p in outline[i].tolist()], fill=1)
         filled = np.asarray(canvas)
         assert (mask & filled).sum() / (mask | filled).sum() > 0.95
-
-
-def test_crops_show_what_the_film_shows(films):
-    crops = np.asarray(crop_regions(jnp.asarray(films.image[4]), jnp.asarray(films.regions[4])))
-    for crop, (x, y) in zip(crops, np.floor(films.regions[4] + 0.5).astype(int), strict=True):
-        np.testing.assert_array_equal(
-            crop, np.pad(films.image[4], 32, mode="reflect")[y : y + 64, x : x + 64]
-        )
 
 
 def test_bones_of_one_hand_differ_and_neighbouring_stages_overlap():
