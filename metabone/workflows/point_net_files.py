@@ -1,5 +1,6 @@
 """Weights of a key-point network as files, and those that come with the package."""
 
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -8,9 +9,12 @@ import numpy as np
 
 from metabone.errors import InputError
 from metabone.nets.tensor_files import open_tensors, shown
+from metabone.training.json_files import read_json
 from metabone.workflows.key_points import NET, PointNet
 
-_SHIPPED = "key_points.safetensors"
+WEIGHTS = "key_points.safetensors"
+"""Name of the weights, in the package and in the folder of a run of `key_points`."""
+
 _DTYPES = ("float16", "float32")
 
 
@@ -75,8 +79,36 @@ def shipped_point_net() -> PointNet:
     Returns:
       The weights; see `key_points.md` beside them for what they reach.
     """
-    with resources.as_file(resources.files("metabone.radiograph") / _SHIPPED) as path:
+    with resources.as_file(resources.files("metabone.radiograph") / WEIGHTS) as path:
         return load_point_net(path)
+
+
+def point_net_of(given: str | os.PathLike) -> PointNet:
+    """The weights that a user names.
+
+    Args:
+      given: folder of a run of `key_points`, or a file that `save_point_net` wrote; empty for the
+        weights that come with the package.
+
+    Returns:
+      The weights.
+
+    Raises:
+      InputError: there is no such folder or file, it is no run of `key_points` or one that has not
+        trained its network to the end, or the weights are damaged.
+    """
+    if not os.fspath(given):
+        return shipped_point_net()
+    path = Path(given).expanduser()
+    if not path.is_dir():
+        return load_point_net(path)
+    file = path / "config.json"
+    record = read_json(file) if file.exists() else None
+    if not isinstance(record, dict) or record.get("experiment") != "key_points":
+        raise InputError(f"{path}: not the folder of a run of key_points")
+    if not (path / WEIGHTS).exists():
+        raise InputError(f"{path}: this run has not trained its network to the end; continue it")
+    return load_point_net(path / WEIGHTS)
 
 
 def _named(net: PointNet) -> dict:

@@ -1,3 +1,5 @@
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -5,7 +7,12 @@ from safetensors.numpy import load_file, save_file
 
 from metabone.errors import InputError
 from metabone.workflows.key_points import NET, PointNet, train_key_points
-from metabone.workflows.point_net_files import load_point_net, save_point_net
+from metabone.workflows.point_net_files import (
+    WEIGHTS,
+    load_point_net,
+    point_net_of,
+    save_point_net,
+)
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +75,28 @@ def test_a_folder_that_is_not_there_is_said(net, tmp_path):
 def test_sets_that_do_not_share_a_batch_are_said_before_anything_is_compiled():
     with pytest.raises(InputError, match="multiple of 0 sets"):
         train_key_points([])
+
+
+def _a_run(folder, experiment="key_points"):
+    (folder / "config.json").write_text(json.dumps({"experiment": experiment}))
+    return folder
+
+
+def test_a_run_a_file_and_nothing_each_name_weights(net, tmp_path):
+    save_point_net(net, _a_run(tmp_path) / WEIGHTS)
+    for given in (tmp_path, str(tmp_path / WEIGHTS)):
+        first, was = jax.tree.leaves(point_net_of(given))[0], jax.tree.leaves(net)[0]
+        np.testing.assert_allclose(first, was, rtol=1e-3, atol=1e-6)
+    shipped = jax.tree.leaves(point_net_of(""))
+    assert not np.array_equal(shipped[0], jax.tree.leaves(net)[0])
+
+
+def test_a_run_without_weights_and_what_is_none_are_said(tmp_path):
+    with pytest.raises(InputError, match="not the folder of a run of key_points"):
+        point_net_of(tmp_path)
+    with pytest.raises(InputError, match="has not trained its network to the end"):
+        point_net_of(_a_run(tmp_path))
+    with pytest.raises(InputError, match="not the folder of a run of key_points"):
+        point_net_of(_a_run(tmp_path, "smi"))
+    with pytest.raises(InputError, match="none"):
+        point_net_of(tmp_path / "none")
