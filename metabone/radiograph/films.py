@@ -20,6 +20,8 @@ class FilmSet:
       stages: `[N]` int32, skeletal maturity stages 1..11 before merging, or None.
       bone_age_months: `[N]` float32, or None.
       sex: `[N]` str, `'F'` or `'M'`, or None.
+      looks: `[N, 32, 32]` uint8, by which near copies are found, see `datasets.near_copies`; None
+        where none are to be expected.
       examples: `[k, H', W']` uint8, a few whole films for the report.
       example_boxes: `[k, R, 4]` int32, `x0, y0, x1, y1` of each region in pixels of `examples`,
         the right and lower edge exclusive.
@@ -39,9 +41,26 @@ class FilmSet:
     stages: np.ndarray | None = None
     bone_age_months: np.ndarray | None = None
     sex: np.ndarray | None = None
+    looks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.regions)
+
+    def keep(self, rows: np.ndarray) -> "FilmSet":
+        """The films at some positions; classes keep their numbers, shown films those kept."""
+        rows = np.asarray(rows)
+        (shown,) = np.nonzero(np.isin(self.example_index, rows))
+        place = {int(row): at for at, row in enumerate(rows.tolist())}
+        index = [place[int(row)] for row in self.example_index[shown]]
+        of_films = ("regions", "classes", "patients", "stages", "bone_age_months", "sex", "looks")
+        values = {name: getattr(self, name) for name in of_films}
+        return dataclasses.replace(
+            self,
+            **{name: None if value is None else value[rows] for name, value in values.items()},
+            examples=self.examples[shown],
+            example_boxes=self.example_boxes[shown],
+            example_index=np.asarray(index, np.int32),
+        )
 
     def class_counts(self) -> dict[str, int]:
         """Number of films in each class, by class name."""
