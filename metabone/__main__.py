@@ -15,6 +15,7 @@ MODULES = {
     "predict": "commands.predict",
     "export": "commands.export",
     "inspect": "commands.inspect",
+    "prepare-hands": "commands.prepare_hands",
     "smi": "experiments.smi",
     "meta-dataset": "experiments.meta_dataset",
     "benchmark": "experiments.benchmark",

@@ -14,6 +14,7 @@ from metabone.radiograph.stages import MERGE_SMI, MONTH_CUTS, MergeTable
 
 KINDS = {
     "rsna": "rsna:DIR, hand films: labels.csv with images.zip or images/",
+    "hands": "hands:DIR, hand films that metabone prepare-hands wrote",
     "folder": "folder:PATH, labelled images: a folder or zip with one folder a class",
     "tiny_imagenet": "tiny_imagenet:PATH, the official zip or its folder, at any image size",
     "mini_imagenet": "mini_imagenet:DIR, with train.zip, val.zip, test.zip or some of them",
@@ -104,17 +105,20 @@ def load_films(
     data_dir: str | None = None,
     seed: int = 0,
     examples: int = 12,
+    regions: str = "min_kang_6",
 ) -> FilmSet:
     """Loads hand films, the target of an adaptation.
 
     Args:
-      source: `rsna:DIR`, `simulated:smi` or `simulated:hands`.
+      source: `hands:DIR`, `rsna:DIR`, `simulated:smi` or `simulated:hands`.
       size: Height and width of a region.
       merge: Stages of each class, where films have stages (simulated).
       cuts: Bone ages in months at which a new class begins, where classes are of age (not smi).
       data_dir: Where prepared records lie; by default `$METABONE_DATA_DIR` or `~/.cache/metabone`.
       seed: Of a simulation.
       examples: Number of whole films to keep for a report.
+      regions: Of `radiograph.region_sets.REGION_SETS`, where films are cut along their bones
+        (`hands:DIR` and `simulated:hands`).
 
     Returns:
       The films; those of stages that `merge` leaves out are not among them.
@@ -135,11 +139,27 @@ def load_films(
                 data_dir=data_dir,
                 examples=examples,
             )
+        case "hands", _:
+            from metabone.datasets import hands
+
+            return hands.load(
+                source.path,
+                source=source.text,
+                regions=regions,
+                size=size,
+                cuts=cuts,
+                examples=examples,
+            )
         case "simulated", "hands":
             from metabone.datasets import simulated
 
             return simulated.load_hands(
-                source=source.text, size=size, cuts=cuts, seed=seed, examples=examples
+                source=source.text,
+                size=size,
+                cuts=cuts,
+                regions=regions,
+                seed=seed,
+                examples=examples,
             )
         case "simulated", "smi":
             from metabone.datasets import simulated
@@ -147,9 +167,8 @@ def load_films(
             return simulated.load_smi(
                 source=source.text, size=size, merge=merge, seed=seed, examples=examples
             )
-    raise InputError(
-        f"source '{source}' gives no hand films; {KINDS['rsna']}; or {KINDS['simulated']}"
-    )
+    known = "; ".join(KINDS[kind] for kind in ("hands", "rsna", "simulated"))
+    raise InputError(f"source '{source}' gives no hand films; {known}")
 
 
 def open_images(
