@@ -2,13 +2,14 @@
 
   metabone predict --model=MODEL --films=DIR --out=DIR
 
-MODEL is what `metabone adapt` wrote. The films are PNG or JPEG files at any depth of a folder or
-zip, or a single one. `predictions.csv` has for each film the answer, one probability a class, the
+MODEL is what `metabone adapt` wrote. The films are DICOM, PNG, JPEG or TIFF files at any depth of a
+folder or zip, a single one, or those that a csv names under `file` (and tells the `sex` of, for a
+model that uses it). `predictions.csv` has for each film the answer, one probability a class, the
 classes of its 90 % set and a warning; `predictions.html` shows the films, the labelled ones most
 like each, and where in the film the answer comes from. It needs no other file and holds the films.
 
-A film unlike all that the model was adapted to is marked. What cannot be read has a row that says
-so. Hundred films take 20 seconds on two cores.
+A film unlike all that the model was adapted to is marked. What cannot be read, and of a model of
+regions what is no hand, has a row that says so. Hundred films take 20 seconds on two cores.
 """
 
 import dataclasses
@@ -25,10 +26,15 @@ class PredictSettings:
     """Which model reads which films."""
 
     model: str = setting("", "Folder that adapt wrote.", "Predictions")
-    films: str = setting("", "Folder, zip or image.", "Predictions")
+    films: str = setting("", "Folder, zip, csv or film.", "Predictions")
     out: str = setting("", "Folder of table and page, which is made.", "Predictions")
     maps: int = setting(
         100, "Films of the page that show where the answer comes from, at most 100.", "Predictions"
+    )
+    key_points: str = setting(
+        "",
+        "Run of key-points, or file of its weights, that the model was adapted with, if any.",
+        "Predictions",
     )
 
 
@@ -39,7 +45,7 @@ def main(call: Call) -> None:
         if not getattr(config, name):
             raise InputError(f"--{name} is missing; --help says what it is")
     out = workflows.check_new(config.out)
-    model = mb.load(config.model)
+    model = mb.load(config.model, key_points=config.key_points)
     read = workflows.write_prediction_files(model, config.films, out, maps=config.maps)
     for line in workflows.predictions_in_words(model, read):
         print(line)

@@ -4,10 +4,11 @@ from metabone.datasets.archives import Members
 from metabone.datasets.stated import SOURCE_FILE, Stated, stated_by
 from metabone.errors import InputError
 
-_SUFFIXES = (".png", ".jpg", ".jpeg")
+SUFFIXES = (".png", ".jpg", ".jpeg")
+"""How the names of images end that sources read."""
 
 
-def classes_by_folder(members: Members) -> dict[str, str]:
+def classes_by_folder(members: Members, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, str]:
     """The class of each image: the name of the folder at the top that holds it, at any depth.
 
     A single folder around all the classes is looked through, since zips are often made so. What
@@ -15,6 +16,7 @@ def classes_by_folder(members: Members) -> dict[str, str]:
 
     Args:
       members: a folder or zip.
+      suffixes: how names of images end, in small letters; `("",)` for any.
 
     Returns:
       From file to class, in order of file.
@@ -38,7 +40,7 @@ def classes_by_folder(members: Members) -> dict[str, str]:
             raise InputError(
                 f"{members.where(name)}: lies outside the classes; expected one folder a class"
             )
-        if not name.lower().endswith(_SUFFIXES):
+        if not name.lower().endswith(suffixes):
             raise InputError(f"{members.where(name)}: neither .png nor .jpg")
         label_of[name] = parts[wrap]
     empty = sorted(expected - set(label_of.values()))

@@ -3,14 +3,15 @@
 import csv
 import io
 import os
+import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from metabone.datasets import reading
 from metabone.datasets.archives import MAX_FILE_BYTES, open_members
 from metabone.datasets.class_folders import classes_by_folder, stated_beside_classes
+from metabone.datasets.film_bytes import OwnFilm, film_of_bytes
 from metabone.datasets.progress import progress
 from metabone.datasets.stated import SOURCE_FILE, Stated, stated_by
 from metabone.errors import InputError
@@ -20,6 +21,7 @@ FEWEST = 3
 
 _TABLES = (".csv", ".tsv", ".txt")
 _PATIENT = ("patient", "group")
+_ANY = ("",)  # DICOM files often have no suffix; what a file holds counts.
 _MAX_FILES = 100_000
 
 
@@ -31,6 +33,7 @@ class LabelledFilms(NamedTuple):
       files: `n` names, relative to it.
       labels: `n` class names.
       groups: `n` patients, whose films stay together; None where none are known.
+      sex: `n` entries, in capitals, of a table's column of that name; None where it has none.
       read_bytes: gives a file by its name.
       notes: what was passed over, one sentence each.
       stated: citation and licence.
@@ -40,6 +43,7 @@ class LabelledFilms(NamedTuple):
     files: tuple[str, ...]
     labels: tuple[str, ...]
     groups: tuple[str, ...] | None
+    sex: tuple[str, ...] | None
     read_bytes: Callable[[str], bytes]
     notes: tuple[str, ...]
     stated: Stated
@@ -49,17 +53,51 @@ class LabelledFilms(NamedTuple):
         """Films of each class, by class name."""
         return dict(sorted(Counter(self.labels).items()))
 
-    def pictures(self, channels: int) -> Iterator[reading.Picture]:
-        """Decodes the films, one after the other.
+    def read(self, channels: int) -> Iterator[OwnFilm]:
+        """Reads the films, one after the other.
 
         Args:
           channels: 1 or 3.
 
+        Yields:
+          Each film; its `group` tells patients apart among these films alone.
+
         Raises:
           InputError: a film is unreadable.
         """
+        salt = secrets.token_bytes(32)
         for name in progress(self.files, "reading films", len(self.files)):
-            yield reading.decode(self.read_bytes(name), os.path.join(self.place, name), channels)
+            where = os.path.join(self.place, name)
+            yield film_of_bytes(self.read_bytes(name), where, channels, salt)
+
+
+class UnlabelledFilms(NamedTuple):
+    """Films on disk, none of which has been decoded.
+
+    Attributes:
+      files: `n` names in order.
+      sex: as of `LabelledFilms`.
+      read_bytes: gives a file by its name.
+    """
+
+    files: tuple[str, ...]
+    sex: tuple[str, ...] | None
+    read_bytes: Callable[[str], bytes]
+
+    def read(self, channels: int) -> Iterator[tuple[OwnFilm | None, str]]:
+        """Reads the films one after the other, whatever they are.
+
+        Args:
+          channels: 1 or 3.
+
+        Yields:
+          A film and an empty string, or None and why it is unreadable.
+        """
+        for name in progress(self.files, "reading films", len(self.files)):
+            try:
+                yield film_of_bytes(self.read_bytes(name), name, channels), ""
+            except InputError as error:
+                yield None, str(error).removeprefix(f"{name}: ")
 
 
 def films_in_words(films: LabelledFilms) -> list[str]:
@@ -88,8 +126,7 @@ def read_labelled_films(path: str | os.PathLike) -> LabelledFilms:
         or named twice; or the table breaks a rule, naming its line.
     """
     place = Path(path).expanduser()
-    is_table = place.is_file() and place.suffix.lower() in _TABLES
-    films = _of_table(place) if is_table else _of_folders(place)
+    films = _of_table(place) if _is_table(place) else _of_folders(place)
     for name, count in films.counts.items():
         if count < FEWEST:
             raise InputError(
@@ -100,31 +137,37 @@ def read_labelled_films(path: str | os.PathLike) -> LabelledFilms:
     return films
 
 
-def list_films(path: str | os.PathLike) -> tuple[tuple[str, ...], Callable[[str], bytes]]:
+def list_films(path: str | os.PathLike) -> UnlabelledFilms:
     """Lists films without labels.
 
     Args:
-      path: a folder or a zip, looked through at any depth, or a single image.
-
-    Returns:
-      Their names in order, and what gives a file by its name.
+      path: a folder or a zip, looked through at any depth; a table whose first line names `file`,
+        and `sex` where known; or a single image.
 
     Raises:
       InputError: there is no such place, or nothing in it.
     """
     place = Path(path).expanduser()
+    if _is_table(place):
+        rows, paths = _listed(place, ("file",))
+        sex = tuple(row.sex for row in rows) if rows[0].sex is not None else None
+        return UnlabelledFilms(tuple(paths), sex, lambda name: _bytes_of(paths[name]))
     if place.is_file() and place.suffix.lower() != ".zip":
-        return (place.name,), lambda name: _bytes_of(place.with_name(name))
+        return UnlabelledFilms((place.name,), None, lambda name: _bytes_of(place.with_name(name)))
     with open_members(place) as members:
         if not members.names:
             raise InputError(f"{place}: holds no films")
         names = members.names
-    return names, _reader(place)
+    return UnlabelledFilms(names, None, _reader(place))
+
+
+def _is_table(place: Path) -> bool:
+    return place.is_file() and place.suffix.lower() in _TABLES
 
 
 def _of_folders(place: Path) -> LabelledFilms:
     with open_members(place) as members:
-        class_of = classes_by_folder(members)
+        class_of = classes_by_folder(members, suffixes=_ANY)
         stated = stated_beside_classes(members)
         passed = sorted({name.rsplit("/", 1)[-1] for name in members.passed_over})
     ordered = sorted(class_of, key=lambda name: (class_of[name], name))
@@ -133,6 +176,7 @@ def _of_folders(place: Path) -> LabelledFilms:
         files=tuple(ordered),
         labels=tuple(class_of[name] for name in ordered),
         groups=None,
+        sex=None,
         read_bytes=_reader(place),
         notes=(f"passed over: {', '.join(passed)}",) if passed else (),
         stated=stated,
@@ -150,7 +194,32 @@ def _reader(place: Path) -> Callable[[str], bytes]:
 
 
 def _of_table(place: Path) -> LabelledFilms:
-    rows = list(_rows(place))
+    rows, paths = _listed(place, ("file", "label"))
+    rows.sort(key=lambda row: (row.label, row.file))
+    source = place.resolve().parent / SOURCE_FILE
+    return LabelledFilms(
+        place=str(place.parent),
+        files=tuple(row.file for row in rows),
+        labels=tuple(row.label for row in rows),
+        groups=tuple(row.patient for row in rows) if rows[0].patient else None,
+        sex=tuple(row.sex for row in rows) if rows[0].sex is not None else None,
+        read_bytes=lambda name: _bytes_of(paths[name]),
+        notes=(),
+        stated=stated_by(source.read_bytes if source.is_file() else None, str(source)),
+    )
+
+
+class _Row(NamedTuple):
+    file: str
+    label: str
+    patient: str
+    sex: str | None
+    line: int
+
+
+def _listed(place: Path, needed: tuple[str, ...]) -> tuple[list[_Row], dict[str, Path]]:
+    """The rows of a table, and where the file of each is."""
+    rows = list(_rows(place, needed))
     if not rows:
         raise InputError(f"{place}: holds no films")
     folder = place.resolve().parent
@@ -162,52 +231,38 @@ def _of_table(place: Path) -> LabelledFilms:
                 f"{place}, line {row.line}: {row.file!r} stands in line {first[path]} as well"
             )
         first[path] = row.line
-    paths = dict(zip((row.file for row in rows), first, strict=True))
-    rows.sort(key=lambda row: (row.label, row.file))
-    source = folder / SOURCE_FILE
-    return LabelledFilms(
-        place=str(place.parent),
-        files=tuple(row.file for row in rows),
-        labels=tuple(row.label for row in rows),
-        groups=tuple(row.patient for row in rows) if rows[0].patient else None,
-        read_bytes=lambda name: _bytes_of(paths[name]),
-        notes=(),
-        stated=stated_by(source.read_bytes if source.is_file() else None, str(source)),
-    )
+    return rows, dict(zip((row.file for row in rows), first, strict=True))
 
 
-class _Row(NamedTuple):
-    file: str
-    label: str
-    patient: str
-    line: int
-
-
-def _rows(place: Path) -> Iterator[_Row]:
+def _rows(place: Path, needed: tuple[str, ...]) -> Iterator[_Row]:
     text = _text_of(place)
     header = text.split("\n", 1)[0]
     parting = max(",;\t", key=header.count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=parting, strict=True)
     try:
         names = [name.strip().lower() for name in reader.fieldnames or []]
-        patient = next((name for name in _PATIENT if name in names), None)
-        if any(names.count(name) != 1 for name in ("file", "label", *([patient] * bool(patient)))):
+        patient = next((name for name in _PATIENT if name in names), "")
+        known = [*needed, *([patient] * bool(patient))]
+        if any(names.count(name) != 1 for name in known) or names.count("sex") > 1:
             raise InputError(
-                f"{place}: its first line must name file and label once each, and may name patient"
+                f"{place}: its first line must name {' and '.join(needed)} once each, and may name "
+                "patient and sex"
             )
         reader.fieldnames = names
         for cells in reader:
             where = f"{place}, line {reader.line_num}"
             if None in cells or None in cells.values():
                 raise InputError(f"{where}: has another number of cells than the first line")
-            found = [cells[name].strip() if name else "" for name in ("file", "label", patient)]
-            if not all(found[: 2 + bool(patient)]):
-                raise InputError(f"{where}: an empty cell; file, label and patient must be given")
-            if not all(cell.isprintable() for cell in found):
+            found = {name: cells[name].strip() for name in known}
+            if not all(found.values()):
+                raise InputError(f"{where}: an empty cell; {', '.join(known)} must be given")
+            sex = cells["sex"].strip().upper() if "sex" in names else None
+            if not all(cell.isprintable() for cell in found.values()):
                 raise InputError(f"{where}: characters that cannot be printed")
             if reader.line_num > _MAX_FILES:
                 raise InputError(f"{place}: above the limit of {_MAX_FILES} lines")
-            yield _Row(*found, reader.line_num)
+            own = found.get(patient, "")
+            yield _Row(found["file"], found.get("label", ""), own, sex, reader.line_num)
     except csv.Error as error:
         raise InputError(f"{place}, line {reader.line_num}: {error}") from None
 
@@ -242,23 +297,3 @@ def _bytes_of(path: Path) -> bytes:
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{path}: above the limit of {MAX_FILE_BYTES >> 20} MiB")
     return data
-
-
-def readable(
-    names: Sequence[str], read_bytes: Callable[[str], bytes], channels: int
-) -> Iterator[tuple[str, reading.Picture | None, str]]:
-    """Decodes films one after the other, whatever they are.
-
-    Args:
-      names: of the files.
-      read_bytes: gives one by its name.
-      channels: 1 or 3.
-
-    Yields:
-      Name, picture and an empty string; or name, None and why it is unreadable.
-    """
-    for name in progress(names, "reading films", len(names)):
-        try:
-            yield name, reading.decode(read_bytes(name), name, channels), ""
-        except InputError as error:
-            yield name, None, str(error).removeprefix(f"{name}: ")

@@ -8,7 +8,9 @@ import numpy as np
 from PIL import Image
 
 from metabone.errors import InputError
-from metabone.imaging.pictures import ORIENTATION_TAG, TURNS
+from metabone.imaging.colour import LUMA
+from metabone.imaging.film import to_eight_bits
+from metabone.imaging.pictures import ORIENTATION_TAG, TURNS, spread_bits
 
 MAX_PIXELS = 64_000_000
 """Above any radiograph, and below what a header alone may make a decoder allocate."""
@@ -19,7 +21,6 @@ FORMATS = ("JPEG", "PNG")
 FILTER = "LANCZOS"
 """Pillow's name of the resampling filter, antialiased when shrinking."""
 
-_LUMA = "RGB to grey by ITU-R 601-2 luma"
 _REPEATED = "grey repeated to RGB"
 _SIXTEEN = "16 to 8 bits by value / 257"
 _ALPHA = "transparency laid over black"
@@ -42,9 +43,9 @@ class Picture(NamedTuple):
 def decode(data: bytes, where: str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decodes a PNG or JPEG file to 8 bits and one or three channels.
 
-    16-bit grey is scaled by its full range, so that 65535 becomes 255; 16-bit colour keeps its high
-    byte. Transparency is laid over black. The orientation that a camera wrote is applied, so that
-    what is stored is what a viewer shows.
+    16-bit grey is scaled by as many bits as it uses, see `spread_bits`; 16-bit colour keeps its
+    high byte. Transparency is laid over black. The orientation that a camera wrote is applied, so
+    that what is stored is what a viewer shows.
 
     Args:
       data: The file's bytes.
@@ -56,8 +57,7 @@ def decode(data: bytes, where: str, channels: int, *, max_pixels: int = MAX_PIXE
       The picture, of mode `'L'` for one channel and `'RGB'` for three.
 
     Raises:
-      InputError: Not a PNG or JPEG, truncated or damaged, too large, or 16-bit grey with so little
-        of its range used that 8 bits would keep nothing.
+      InputError: Not a PNG or JPEG, truncated or damaged, or too large.
     """
     try:
         with warnings.catch_warnings():
@@ -67,7 +67,7 @@ def decode(data: bytes, where: str, channels: int, *, max_pixels: int = MAX_PIXE
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_pixels(image.size, where, max_pixels)
                 image.load()
-                return _convert(image, where, channels)
+                return _convert(image, channels)
     except InputError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -120,7 +120,7 @@ def in_channels(image: Image.Image, channels: int) -> tuple[Image.Image, tuple[s
       The image of mode `'L'` or `'RGB'`, and what was done, one sentence each.
     """
     if channels == 1 and image.mode == "RGB":
-        return image.convert("L"), (_LUMA,)
+        return image.convert("L"), (LUMA,)
     if channels == 3 and image.mode == "L":
         return image.convert("RGB"), (_REPEATED,)
     return image, ()
@@ -165,12 +165,13 @@ def _check_pixels(size: tuple[int, int], where: str, max_pixels: int) -> None:
         )
 
 
-def _convert(image: Image.Image, where: str, channels: int) -> Picture:
+def _convert(image: Image.Image, channels: int) -> Picture:
     notes = []
     turn = TURNS.get(_orientation(image))
     if image.mode.startswith("I"):
-        image = _eight_bits(image, where)
-        notes.append(_SIXTEEN)
+        spread, bits = spread_bits(np.asarray(image).astype(np.uint16))
+        image = Image.fromarray(to_eight_bits(spread))
+        notes.append(_SIXTEEN if bits == 16 else f"16 to 8 bits, of which {bits} are used")
     elif image.has_transparency_data:
         layers = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), layers)
@@ -187,16 +188,6 @@ def _convert(image: Image.Image, where: str, channels: int) -> Picture:
         image = image.transpose(turn)
         notes.append(_TURNED)
     return Picture(image.copy(), tuple(notes))
-
-
-def _eight_bits(image: Image.Image, where: str) -> Image.Image:
-    values = np.asarray(image).astype(np.uint32)
-    if values.max() < 4096:
-        raise InputError(
-            f"{where}: 16-bit grey that uses only 0..{values.max()} of 0..65535, of which 8 bits "
-            "keep fewer than 16 greys; stretch it to the full range first"
-        )
-    return Image.fromarray(((values + 128) // 257).clip(0, 255).astype(np.uint8))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -33,11 +33,12 @@ def looks_like_picture(data: bytes) -> bool:
     return data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*"))
 
 
-def read_picture(data: bytes) -> Film:
+def read_picture(data: bytes, *, luma: bool = False) -> Film:
     """Reads a film.
 
     Args:
       data: the file's bytes.
+      luma: whether colours become grey; else they are refused.
 
     Returns:
       The film, with nothing known of it but its pixels.
@@ -55,7 +56,7 @@ def read_picture(data: bytes) -> Film:
                 _check(image)
                 turned = _orientation(image) in TURNS
                 image.load()
-                return _film(image, turned)
+                return _film(image, turned, luma)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         problem = f"its header asks for more than {MAX_PIXELS / 1e6:g} megapixels"
     except (Refused, MemoryError):
@@ -72,7 +73,8 @@ def _check(image: Image.Image) -> None:
         raise Refused(
             f"{width} x {height} pixels, above the limit of {MAX_PIXELS / 1e6:g} megapixels"
         )
-    if getattr(image, "n_frames", 1) > 1:
+    # A JPEG of a telephone has previews behind it, as further frames.
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise Refused("more than one page or frame; a film has one")
     if image.format == "TIFF":
         tags = image.tag_v2
@@ -89,7 +91,28 @@ def _orientation(image: Image.Image) -> int:
         return 1  # A damaged EXIF block says nothing about the pixels.
 
 
-def _film(image: Image.Image, turned: bool) -> Film:
+def spread_bits(values: np.ndarray) -> tuple[np.ndarray, int]:
+    """Spreads greys of 16 bits over all of these, by as many bits as they use.
+
+    A film of 10, 12 or 14 bits is often written into 16. All greys of a film are scaled alike, and
+    films of one device too, but for those whose brightest grey is below half of the others'.
+
+    Args:
+      values: uint16 of any shape.
+
+    Returns:
+      uint16, the greatest value of the bits that are used becoming 65535; how many bits these are,
+      at least 8.
+
+    Example:
+      >>> spread_bits(np.array([0, 2048, 4095], np.uint16))
+      (array([    0, 32776, 65535], dtype=uint16), 12)
+    """
+    bits = max(8, int(values.max()).bit_length())
+    return (values if bits == 16 else _spread(values, 2**bits - 1)), bits
+
+
+def _film(image: Image.Image, turned: bool, luma: bool) -> Film:
     # Pillow turns a TIFF while it loads it, and leaves other formats as they are.
     turn = TURNS.get(_orientation(image))
     kind, tags = image.format, getattr(image, "tag_v2", {})
@@ -99,15 +122,13 @@ def _film(image: Image.Image, turned: bool) -> Film:
         values = np.asarray(image).astype(np.uint16)
         stored = int(values.min()), int(values.max())
         bits = 12 if tags.get(_BITS, 16) in (12, (12,)) else 16
-        pixels = values if bits == 16 else _spread(values, 4095)
+        pixels, used = (_spread(values, 4095), 12) if bits == 12 else spread_bits(values)
+        if used < bits:
+            conversions.append(f"{used} of 16 bits are used, and were spread over all greys")
         if kind == "TIFF" and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
             # Pillow turns 8 bits round by itself and leaves 16 as they are.
             pixels = WHITE - pixels
             conversions.append("inverted, since its lowest value is white")
-        if stored[1] < 4096 and bits == 16:
-            notes.append(
-                f"16 bits of which only {stored[0]}..{stored[1]} are used: darker than it should be"
-            )
     else:
         bits = 8
         if image.has_transparency_data:
@@ -119,12 +140,13 @@ def _film(image: Image.Image, turned: bool) -> Film:
             stored = int(values.min()), int(values.max())
             pixels = _spread(values, 255)
         else:
-            pixels, stored, done = grey_of_colours(np.asarray(image.convert("RGB")))
+            pixels, stored, done = grey_of_colours(np.asarray(image.convert("RGB")), luma=luma)
             conversions += done
     if turn is not None:
         pixels = np.ascontiguousarray(np.asarray(Image.fromarray(pixels).transpose(turn)))
     if turned:
         conversions.append("turned as its EXIF orientation says")
+    kind = "JPEG" if kind == "MPO" else kind
     if kind == "JPEG":
         notes.append("compressed with loss at some time")
     if stored[0] == stored[1]:

@@ -20,7 +20,7 @@ _ALONE = threading.Lock()
 _TALKATIVE = ("pydicom", "pylibjpeg", "libjpeg", "openjpeg", "PIL")
 
 
-def read_film(data: bytes, name: str, *, salt: bytes | None = None) -> Film:
+def read_film(data: bytes, name: str, *, salt: bytes | None = None, luma: bool = False) -> Film:
     """Reads a film from DICOM, PNG, JPEG or TIFF, told apart by their content.
 
     Nothing that names a patient leaves this function: neither in the film, nor in a message, a
@@ -32,6 +32,8 @@ def read_film(data: bytes, name: str, *, salt: bytes | None = None) -> Film:
       name: of the file, for the message.
       salt: at least 16 secret bytes; with them `Film.group` tells the films of a patient apart
         from others', without them it is None.
+      luma: whether a PNG, JPEG or TIFF in colours becomes grey; else it is refused, as a DICOM in
+        colours always is.
 
     Returns:
       The film.
@@ -45,7 +47,7 @@ def read_film(data: bytes, name: str, *, salt: bytes | None = None) -> Film:
     film, problem = None, ""
     with _ALONE, _silence():
         try:
-            film = _read(data, salt)
+            film = _read(data, salt, luma)
         except Refused as refusal:
             problem = str(refusal)
         except MemoryError:
@@ -89,14 +91,14 @@ def _check_size(size: int, name: str) -> None:
         )
 
 
-def _read(data: bytes, salt: bytes | None) -> Film:
+def _read(data: bytes, salt: bytes | None, luma: bool) -> Film:
     if not data:
         raise Refused("an empty file")
     # DICOM first: what stands before it may look like a TIFF, for programs that know only that.
     if looks_like_dicom(data):
         return read_dicom(data, salt)
     if looks_like_picture(data):
-        return read_picture(data)
+        return read_picture(data, luma=luma)
     raise Refused("not a DICOM, PNG, JPEG or TIFF file")
 
 

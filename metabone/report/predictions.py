@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -72,6 +73,8 @@ class FilmPage(NamedTuple):
       nearest: (image uint8, label, file name) of the labelled films most like it, nearest first.
       occlusion: [h, w] over the whole image, by how much the answer's probability falls where the
         film is covered; None where it was not asked for.
+      drops: region to by how much the answer's probability falls without it, of a film that is read
+        by regions.
     """
 
     file: str
@@ -82,6 +85,7 @@ class FilmPage(NamedTuple):
     warning: str
     nearest: Sequence[tuple[np.ndarray, str, str]]
     occlusion: np.ndarray | None
+    drops: Mapping[str, float] = MappingProxyType({})
 
 
 def write_predictions(
@@ -199,7 +203,8 @@ def _film(number: int, film: FilmPage, classes: Sequence[str]) -> str:
         f'<article class="film-page" id="film-{number}">\n<h3>{_file(film.file)}</h3>\n'
         f'<p class="read">Read as <strong>{_text(film.answer)}</strong>, '
         f"{_percent(max(film.probabilities))}</p>\n{warning}"
-        f'<div class="film-parts">{picture}<div class="reading">{reading}</div>{_map(film)}</div>'
+        f'<div class="film-parts">{picture}<div class="reading">{reading}</div>'
+        f"{_map(film)}{_without(film)}</div>"
         "\n</article>"
     )
 
@@ -268,6 +273,25 @@ def _map(film: FilmPage) -> str:
     heat = _img(heat_uri(film.occlusion / strongest), "", "heat")
     under = _img(jpeg_uri(film.image, _MAP_SIDE, 75), f"Where it mattered in {_clean(film.file)}")
     return page.figure(f'<div class="laid">{under}{heat}</div>', _clean(caption))
+
+
+def _without(film: FilmPage) -> str:
+    """What each region does to the answer, the one that matters most first."""
+    if not film.drops:
+        return ""
+    lines = "".join(
+        f'<tr><th scope="row" class="label">{_text(name)}</th><td>{-100 * drop:+.0f}</td></tr>\n'
+        for name, drop in sorted(film.drops.items(), key=lambda item: -item[1])
+    )
+    caption = (
+        f"What mattered: by how many points the probability of {_text(film.answer)} changes when "
+        "one region is not looked at."
+    )
+    return (
+        f'<div><p class="note">{caption}</p>\n<table><thead><tr><th scope="col" class="label">'
+        'without</th><th scope="col">points</th></tr></thead>\n'
+        f"<tbody>{lines}</tbody></table></div>"
+    )
 
 
 def _img(uri: str, alt: str, css: str = "") -> str:

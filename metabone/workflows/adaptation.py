@@ -8,13 +8,16 @@ import jax
 import numpy as np
 
 from metabone.datasets.fingerprints import check_one_label, image_fingerprints
-from metabone.datasets.own_films import FEWEST, LabelledFilms
+from metabone.datasets.own_films import LabelledFilms
 from metabone.errors import InputError
 from metabone.workflows.confidence import distances_between, familiar_limit
 from metabone.workflows.cross_validation import FilmLearner
-from metabone.workflows.film_arrays import pictures_of, to_arrays
+from metabone.workflows.film_arrays import FilmView, to_arrays
 from metabone.workflows.film_evaluation import evaluate
 from metabone.workflows.folds import deal_folds, units_of
+from metabone.workflows.given_films import GivenFilms, check_enough, classes_of
+from metabone.workflows.hand_regions import check_regions, hand_regions
+from metabone.workflows.hog_learner import HOG, hog_learner
 from metabone.workflows.learned_runs import load_learner
 from metabone.workflows.look import look_of
 from metabone.workflows.model import Familiar, KnownFilms, Model
@@ -34,6 +37,11 @@ def adapt(
     groups: Sequence[Hashable] | np.ndarray | None = None,
     seed: int = 0,
     arm: str = "",
+    regions: str = "",
+    key_points: str | os.PathLike = "",
+    ordered: bool = False,
+    classes: Sequence[Hashable] = (),
+    sex: bool | Sequence[str] = False,
 ) -> Model:
     """Adapts a learner to labelled films, and says how well it reads films like them.
 
@@ -41,15 +49,29 @@ def adapt(
     cross-validation: each film is read by the learner adapted to others. The model that is returned
     is then adapted to all films.
 
+    With `regions` each film is made canonical by its key points, the regions are cut out of it and
+    moved onto templates, and each region is a task of its own; an answer is by the mean of the
+    regions' probabilities. Films that are no hands that can be read are left out.
+
     Args:
       images: `[n, H, W]` or `[n, H, W, C]` uint8, or a sequence of images of different sizes; or
-        what `read_labelled_films` gives, which brings labels and patients.
+        what `read_labelled_films` gives, which brings labels, patients and sex.
       labels: `n` strings or integers: at least two classes, and three films of each.
-      learner: `simulated` for the one that metabone ships, trained on simulated images alone; the
-        folder of a run; or what `meta_train` or `load_learner` gives.
-      groups: `n` patients, whose films are never learned from and tested on at once.
+      learner: `simulated` for the one that metabone ships, trained on simulated images alone; `hog`
+        for histograms of oriented gradients and a head, which nothing was trained for; the folder
+        of a run; or what `meta_train` or `load_learner` gives.
+      groups: `n` patients, whose films are never learned from and tested on at once. DICOM films on
+        disk tell them by themselves.
       seed: of how films are dealt into folds, and of what adaptation draws.
       arm: which learner of a run that has several, see `load_learner`.
+      regions: name of what is read, see `region_sets.REGION_SETS`; empty for films as a whole.
+      key_points: folder of a run of `key_points`, or a file of its weights; empty for those that
+        come with the package.
+      ordered: whether classes are stages, in their order: `hog` then learns one score with cut
+        points, and the evaluation tells how many stages answers are off.
+      classes: all of them in order; empty for the order of their names.
+      sex: `n` of `"F"`, `"M"`, or `""` where it is not known; True where the films on disk bring
+        it. For `hog` with `ordered`.
 
     Returns:
       The model, whose `evaluation` says how good it is.
@@ -57,7 +79,7 @@ def adapt(
     Raises:
       InputError: too few films or classes, one film under two labels, a class that cannot be parted
         between folds, a learner that does not serve so many classes or whose answer on a film
-        depends on the others.
+        depends on the others, regions or key points that there are not.
 
     Example:
       ```
@@ -68,32 +90,46 @@ def adapt(
     """
     if not 0 <= seed < 2**32:
         raise InputError(f"seed (={seed}): expected 0 to 2**32 - 1")
+    if key_points and not regions:
+        raise InputError("key_points are for films that are read by regions; regions name them")
+    if regions:
+        check_regions(regions)
     given = images if isinstance(images, LabelledFilms) else None
     if given is not None:
         labels, groups = given.labels, given.groups
-    classes, numbers = _classes_of(images if given is None else given.files, labels, groups)
-    trained = _learner_of(learner, arm)
-    channels = trained.image_shape[-1]
-    pictures = pictures_of(images, channels) if given is None else given.pictures(channels)
-    films = to_arrays(pictures, len(numbers), trained.image_shape)
-    files = [f"image {row}" for row in range(len(numbers))] if given is None else given.files
+    names = [f"image {row}" for row in range(len(images))] if given is None else given.files
+    found, numbers = classes_of(labels, names, groups, classes)
+    trained = _learner_of(learner, arm, ordered, sex is not False)
+    hands = hand_regions(regions, os.fspath(key_points)) if regions else None
+    height, width, channels = trained.image_shape
+    view = FilmView((width, width, channels), hands, sex=height > width)
+    seen = GivenFilms(images, view.channels, sex)
+    films = to_arrays(view, seen.read())
+    if groups is None:
+        groups = seen.patients
+    kept = films.rows
+    numbers, files = numbers[kept], [names[row] for row in kept]
+    refused = {names[row]: reason for row, reason in films.refusals.items()}
+    check_enough(numbers, found, refused)
+    groups = None if groups is None else [groups[row] for row in kept]
     fingerprints = image_fingerprints(films.images)
-    check_one_label(fingerprints, [str(classes[k]) for k in numbers], files)
+    check_one_label(fingerprints, [str(found[k]) for k in numbers], files)
     units = units_of(fingerprints, groups)
-    folds = deal_folds(numbers, units, classes, seed)
+    folds = deal_folds(numbers, units, found, seed)
 
-    task = FilmLearner(trained, len(classes), films.images, numbers)
+    task = FilmLearner(trained, len(found), films.images, numbers)
     apart = task.cross_validate(trained.meta_params, folds, seed)
-    untrained = task.cross_validate(task.untrained(seed), folds, seed)
-    baselines = {
-        _PIXELS: _nearest_mean(films.images, numbers, folds),
-        _UNTRAINED: untrained.logits.argmax(-1),
-    }
-    evaluation = evaluate(apart.logits, numbers, folds, units, baselines)
+    baselines = {_PIXELS: _nearest_mean(films.images, numbers, folds)}
+    if jax.tree.leaves(trained.meta_params):
+        untrained = task.cross_validate(task.untrained(seed), folds, seed)
+        baselines[_UNTRAINED] = untrained.logits.argmax(-1)
+    evaluation = evaluate(apart.logits, numbers, folds, units, baselines, ordered=ordered)
 
     adapted = task.adapt(trained.meta_params, np.arange(len(numbers)), seed)
     data = export_program(
-        trained, task.learner, adapted, len(classes), temperature=evaluation.temperature
+        *(trained, task.learner, adapted, len(found)),
+        temperature=evaluation.temperature,
+        regions=task.regions,
     )
     program = PredictionProgram(data, "the adapted learner")
     known = KnownFilms(
@@ -101,7 +137,7 @@ def adapt(
         labels=numbers,
         fingerprints=tuple(fingerprints),
         features=program(films.images)["features"],
-        looks=look_of(films.images),
+        looks=look_of(view.pixels(films.images)),
         thumbnails=films.thumbnails,
     )
     about = {
@@ -109,11 +145,12 @@ def adapt(
         "likeness": "pixels" if trained.features is None else "features",
         "seed": seed,
         "patients_known": groups is not None,
-        "notes": [*(() if given is None else given.notes), *films.notes],
+        "notes": [*(() if given is None else given.notes), *seen.notes, *films.notes],
+        "refused": refused,
         **({} if given is None else given.stated._asdict()),
     }
     return Model(
-        classes=classes,
+        classes=found,
         evaluation=evaluation,
         films=known,
         familiar=Familiar(
@@ -122,47 +159,28 @@ def adapt(
         about=about,
         program=program,
         weights=_named(adapted),
+        hands=hands,
     )
 
 
-def _learner_of(learner: str | os.PathLike | Trained, arm: str) -> Trained:
+def _learner_of(
+    learner: str | os.PathLike | Trained, arm: str, ordered: bool, sex: bool
+) -> Trained:
     if not isinstance(learner, str | os.PathLike | Trained):
         raise InputError(
-            f"learner is a {type(learner).__name__}: expected {SIMULATED!r}, the folder of a run, "
-            "or what meta_train or load_learner gives"
+            f"learner is a {type(learner).__name__}: expected {SIMULATED!r}, {HOG!r}, the folder "
+            "of a run, or what meta_train or load_learner gives"
         )
-    if not isinstance(learner, Trained) and os.fspath(learner) != SIMULATED:
+    name = "" if isinstance(learner, Trained) else os.fspath(learner)
+    if sex and not (name == HOG and ordered):
+        raise InputError(f"sex is used by learner {HOG!r} with ordered classes alone")
+    if name not in ("", SIMULATED, HOG):
         return load_learner(learner, arm)
     if arm:
         raise InputError(f"arm {arm!r}: only a run has several learners")
-    return learner if isinstance(learner, Trained) else load_simulated()
-
-
-def _classes_of(films: Any, labels: Any, groups: Any) -> tuple[tuple[Any, ...], np.ndarray]:
-    """The classes in order, and the number of each film's class."""
-    if labels is None:
-        raise InputError("no labels; expected one a film")
-    for name, each in (("labels", labels), ("groups", groups)):
-        if each is not None and len(each) != len(films):
-            raise InputError(f"{len(each)} {name} for {len(films)} films; expected one a film")
-    values = np.asarray(labels)
-    if values.dtype == object and all(isinstance(value, str) for value in values.ravel()):
-        values = values.astype(str)
-    if values.ndim != 1 or values.dtype.kind not in "iuU":
-        raise InputError(
-            f"labels of shape {values.shape} and dtype {values.dtype}: expected one string or "
-            "integer a film"
-        )
-    found, numbers, counts = np.unique(values, return_inverse=True, return_counts=True)
-    classes = tuple(found.tolist())
-    if len(classes) < 2:
-        raise InputError(f"{len(classes)} classes; expected two or more")
-    if counts.min() < FEWEST:
-        name = classes[int(counts.argmin())]
-        raise InputError(
-            f"class {name!r} has {counts.min()} films; at least {FEWEST} a class are needed"
-        )
-    return classes, numbers.astype(np.int32)
+    if name == HOG:
+        return hog_learner(ordered=ordered, sex=sex)
+    return load_simulated() if name else learner
 
 
 def _apart_in_look(looks: np.ndarray, units: np.ndarray) -> np.ndarray:

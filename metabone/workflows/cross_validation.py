@@ -1,5 +1,6 @@
 """Labelled films read by learners that had not learned from them."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -32,6 +33,7 @@ class FilmLearner:
 
     Attributes:
       learner: of the task's classes or more.
+      regions: of a film; 0 for films as a whole.
     """
 
     def __init__(self, trained: Trained, classes: int, films: np.ndarray, labels: np.ndarray):
@@ -40,41 +42,53 @@ class FilmLearner:
         Args:
           trained: what adapts.
           classes: of the task.
-          films: `[n, H, W, C]` uint8.
+          films: `[n, H, W, C]` uint8; `[n, R, H, W, C]` by regions, each of which is a task of its
+            own.
           labels: `[n]` int in `0 .. classes - 1`.
 
         Raises:
           InputError: the learner does not serve so many classes.
         """
         self.learner: MetaLearner = trained.learner_for(classes)
-        self._prepared = in_chunks(jax.jit(trained.prepare), films)
+        self.regions = films.shape[1] if films.ndim == 5 else 0
+        self._prepared = in_chunks(jax.jit(_prepare_of(trained, self.regions)), films)
         self._labels, self._classes = labels.astype(np.int32), classes
         self._adapt = jax.jit(
             lambda params, images, labels, key: self.learner.adapt(
                 params, Examples(images, labels), key
             )
         )
-        self._read = jax.jit(reader_of(trained, self.learner, classes))
+        self._read = jax.jit(reader_of(trained, self.learner, classes, self.regions))
 
     def untrained(self, seed: int) -> Any:
         """Meta-parameters as they are before anything was learned."""
         init = jax.jit(self.learner.init, static_argnums=1)
-        return init(jax.random.key(seed), self._prepared.shape[1:])
+        return init(jax.random.key(seed), self._prepared.shape[2 if self.regions else 1 :])
 
     def adapt(self, meta_params: Any, rows: np.ndarray, seed: int) -> Any:
-        """The learner adapted to the films at `rows`."""
-        films = self._prepared[rows], self._labels[rows]
-        return self._adapt(meta_params, *films, jax.random.key(seed))
+        """The learner adapted to the films at `rows`, one a region on a first axis."""
+        films, labels, key = self._prepared[rows], self._labels[rows], jax.random.key(seed)
+        if not self.regions:
+            return self._adapt(meta_params, films, labels, key)
+        each = [
+            self._adapt(meta_params, films[:, region], labels, key)
+            for region in range(self.regions)
+        ]
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *each)
 
     def read(self, adapted: Any, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Logits `[n, K]` and features `[n, D]` of the films at `rows`."""
+        """What `reader_of` says of the films at `rows`."""
         return in_chunks(lambda films: self._read(adapted, films), self._prepared[rows])
 
     def check_inductive(self, adapted: Any) -> None:
         """Raises `InputError` where what is said of a film depends on the others, or of no film."""
         rows = np.arange(2)
-        alone = self.read(adapted, rows)["logits"]
-        together = np.asarray(jax.jit(self.learner.predict)(adapted, self._prepared[rows]))
+        found, films = self.read(adapted, rows), self._prepared[rows]
+        alone = found["logits"]
+        if self.regions:
+            alone, films = found["regions"][:, 0], films[:, 0]
+            adapted = jax.tree.map(lambda leaf: leaf[0], adapted)
+        together = np.asarray(jax.jit(self.learner.predict)(adapted, films))
         if not np.isfinite(alone).all():
             raise InputError("this learner's answers are not finite numbers on these films")
         apart = np.abs(alone - together[:, : alone.shape[1]]).max()
@@ -106,3 +120,15 @@ class FilmLearner:
             logits[asked] = found["logits"]
             distances[asked] = distances_between(found["features"], seen["features"]).min(-1)
         return OutOfFold(logits, distances)
+
+
+def _prepare_of(trained: Trained, regions: int) -> Callable[[jax.Array], jax.Array]:
+    """How films become what the learner takes, `[n, ...]` or `[n, regions, ...]`."""
+    if not regions:
+        return trained.prepare
+
+    def prepare(films: jax.Array) -> jax.Array:
+        prepared = trained.prepare(films.reshape(-1, *films.shape[2:]))
+        return prepared.reshape(*films.shape[:2], *prepared.shape[1:])
+
+    return prepare

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from metabone.evaluation.calibration import expected_calibration_error
+from metabone.evaluation.metrics import mean_absolute_error, quadratic_weighted_kappa
 from metabone.workflows.confidence import (
     LEVEL,
     SIGNIFICANCE,
@@ -46,6 +47,9 @@ class Evaluation:
       set_limit: least probability of a class in a conformal set.
       set_coverage: share of films whose set holds their class, its limit from the other folds.
       set_size: mean number of classes in these sets.
+      stage_error: of ordered classes the mean distance between answer and truth; else None.
+      kappa: of ordered classes quadratic weighted kappa (Cohen 1968), None also where there is
+        one answer alone.
     """
 
     films: int
@@ -62,6 +66,8 @@ class Evaluation:
     set_limit: float
     set_coverage: float
     set_size: float
+    stage_error: float | None = None
+    kappa: float | None = None
 
     @property
     def better(self) -> bool:
@@ -74,6 +80,8 @@ class Evaluation:
         given = dict(record)
         for name in ("loss", "calibration"):
             given[name] = tuple(map(float, given[name]))
+        for name in ("stage_error", "kappa"):
+            given[name] = None if given.get(name) is None else float(given[name])
         given["accuracy"] = Share(*given["accuracy"])
         given["by_class"] = tuple(Share(*each) for each in given["by_class"])
         given["baselines"] = {name: Share(*each) for name, each in given["baselines"].items()}
@@ -86,6 +94,8 @@ def evaluate(
     folds: np.ndarray,
     units: np.ndarray,
     baselines: Mapping[str, np.ndarray],
+    *,
+    ordered: bool = False,
 ) -> Evaluation:
     """Judges answers on films that had not been learned from.
 
@@ -95,10 +105,12 @@ def evaluate(
       folds: `[n]` int.
       units: `[n]` int, see `folds.units_of`.
       baselines: answers `[n]` int of simpler readings under the same folds, by name.
+      ordered: whether classes are stages.
     """
     count = len(labels)
     independent = len(np.unique(units))
-    right = logits.argmax(-1) == labels
+    answers = logits.argmax(-1)
+    right = answers == labels
     commonest = float(np.bincount(labels).max() / count)
     plain, calibrated = probabilities_of(logits, 1.0), np.empty(logits.shape)
     sets, loss = np.zeros(logits.shape, bool), 0.0
@@ -122,8 +134,8 @@ def evaluate(
         commonest=commonest,
         p_value=chance_of(right.mean(), independent, commonest),
         baselines={
-            name: wilson((answers == labels).mean(), independent)
-            for name, answers in baselines.items()
+            name: wilson((simpler == labels).mean(), independent)
+            for name, simpler in baselines.items()
         },
         temperature=temperature,
         loss=(log_loss(logits, labels), loss),
@@ -133,7 +145,14 @@ def evaluate(
         set_limit=conformal_limit(probabilities_of(logits, temperature), labels),
         set_coverage=float(sets[np.arange(count), labels].mean()),
         set_size=float(sets.sum(-1).mean()),
+        stage_error=mean_absolute_error(labels, answers) if ordered else None,
+        kappa=_kappa(labels, answers, logits.shape[1]) if ordered else None,
     )
+
+
+def _kappa(labels: np.ndarray, answers: np.ndarray, classes: int) -> float | None:
+    found = quadratic_weighted_kappa(labels, answers, classes)
+    return None if np.isnan(found) else found
 
 
 def percent(share: float) -> str:
@@ -187,6 +206,7 @@ def in_words(found: Evaluation, classes: Sequence[Any]) -> dict[str, str]:
         "By class": "; ".join(
             f"{name} {told(share)}" for name, share in zip(classes, found.by_class, strict=True)
         ),
+        **_stages_in_words(found),
         "Chance": f"{percent(found.commonest)} by always answering the commonest class, "
         f"{percent(1 / len(classes))} by tossing.",
         "Baselines": "; ".join(f"{name} {told(each)}" for name, each in found.baselines.items())
@@ -196,6 +216,16 @@ def in_words(found: Evaluation, classes: Sequence[Any]) -> dict[str, str]:
         f"{percent(found.calibration[0])} before and {percent(found.calibration[1])} after.{few}",
         f"Sets at {100 * LEVEL:.0f} %": sets,
         "Verdict": verdict(found),
+    }
+
+
+def _stages_in_words(found: Evaluation) -> dict[str, str]:
+    if found.stage_error is None:
+        return {}
+    kappa = "undefined" if found.kappa is None else f"{found.kappa:.2f}"
+    return {
+        "Stages": f"answers are off by {found.stage_error:.2f} stages on the average; quadratic "
+        f"weighted kappa {kappa}, where 0 is chance and 1 full agreement."
     }
 
 

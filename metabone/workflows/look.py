@@ -8,6 +8,9 @@ structure is.
 import numpy as np
 from PIL import Image
 
+LOOK = 73
+"""Numbers that say how a film looks."""
+
 _PLACES = 8  # rows and columns of places that are compared
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _OCTAVES = 4
@@ -20,13 +23,16 @@ def look_of(images: np.ndarray) -> np.ndarray:
     """Describes films by their greys.
 
     Args:
-      images: `[n, H, W, C]` uint8.
+      images: `[n, H, W, C]` uint8; `[n, R, H, W, C]` where films are seen by regions.
 
     Returns:
-      `[n, 73]` float32: 64 means over an 8 x 8 grid, without the film's own brightness and
-      contrast; quantiles of its greys; and the contrast of its structure in four octaves, finest
-      first, in logarithms.
+      `[n, 73]` float32, by regions `[n, R * 73]`: 64 means over an 8 x 8 grid, without the film's
+      own brightness and contrast; quantiles of its greys; and the contrast of its structure in four
+      octaves, finest first, in logarithms.
     """
+    if images.ndim == 5:
+        each = look_of(images.reshape(-1, *images.shape[2:]))
+        return each.reshape(len(images), -1)
     return np.stack([_look(image.astype(np.float32).mean(-1)) for image in images])
 
 

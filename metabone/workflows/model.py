@@ -13,10 +13,17 @@ from PIL import Image
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.errors import InputError
 from metabone.workflows.confidence import conformal_sets, distances_between
-from metabone.workflows.film_arrays import pictures_of, to_arrays
+from metabone.workflows.film_arrays import (
+    SEX_UNKNOWN,
+    FilmArrays,
+    FilmView,
+    films_of_arrays,
+    to_arrays,
+)
 from metabone.workflows.film_evaluation import Evaluation, in_words, verdict
+from metabone.workflows.hand_regions import HandRegions
 from metabone.workflows.look import look_of
-from metabone.workflows.occlusion import covered, drop_map
+from metabone.workflows.occlusion import covered, drop_map, drops_without
 from metabone.workflows.prediction_program import PredictionProgram
 
 _NEAREST = 3
@@ -24,19 +31,28 @@ _NEAREST = 3
 UNLIKE = "Unlike all films that the model was adapted to."
 KNOWN = "A copy of a labelled film: the answer says nothing about new ones."
 BLANK = "Of one grey: there is nothing to see."
+NO_SEX = "Its sex is not known, and the model was adapted with it."
+REFUSED = "Not read: {}."
 
 
 class Predictions(NamedTuple):
     """What a model says of `n` films.
 
+    A film that is refused has no answer: None, without classes in its set, its numbers NaN and its
+    nearest films -1.
+
     Attributes:
-      answers: `[n]` the likeliest class of each, as labels were given.
+      answers: `[n]` the likeliest class of each, as labels were given; of dtype object where a film
+        is refused.
       probabilities: `[n, K]` float32, calibrated by cross-validation on the labelled films.
       conformal: for each film the classes of its 90 % set.
-      warnings: for each film why its answer should not be relied on; empty where nothing is wrong.
+      warnings: for each film why its answer should not be relied on, or why there is none; empty
+        where nothing is wrong.
       nearest: `[n, 3]` int, the labelled films most like each, nearest first; fewer columns where
         there are fewer films.
       distances: `[n]` float64, to the nearest of them in the space of features.
+      drops: `[n, R]` float32, by how much the probability of the answer falls when one of the
+        regions is not looked at; None of a model of films as a whole.
     """
 
     answers: np.ndarray
@@ -45,6 +61,7 @@ class Predictions(NamedTuple):
     warnings: tuple[str, ...]
     nearest: np.ndarray
     distances: np.ndarray
+    drops: np.ndarray | None = None
 
 
 class KnownFilms(NamedTuple):
@@ -55,7 +72,8 @@ class KnownFilms(NamedTuple):
       labels: `[n]` int32 in `0 .. K - 1`.
       fingerprints: `n` content hashes at the learner's size.
       features: `[n, D]` float32, by which films are alike.
-      looks: `[n, 73]` float32, how they look as a whole, see `look.look_of`.
+      looks: `[n, 73]` float32, how they look as a whole, see `look.look_of`; of regions the looks
+        of all of them, one after the other.
       thumbnails: `[n, side, side, C]` uint8, to show.
     """
 
@@ -84,7 +102,7 @@ class Model:
     """A learner adapted to labelled films; `adapt` makes one, `load` finds it again.
 
     Attributes:
-      classes: the `K` classes, as labels were given, sorted.
+      classes: the `K` classes, as labels were given, in order.
       evaluation: how good it is by cross-validation.
       films: the labelled films.
       familiar: how far from the labelled films a film may be without being marked.
@@ -92,6 +110,7 @@ class Model:
         they were read from disk.
       program: reads films.
       weights: of the adapted learner, by name; the program holds them too.
+      hands: which regions of a hand are read; None for films as a whole.
     """
 
     classes: tuple[Any, ...]
@@ -101,11 +120,18 @@ class Model:
     about: Mapping[str, Any]
     program: PredictionProgram
     weights: Mapping[str, np.ndarray]
+    hands: HandRegions | None = None
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """`(size, size, C)` at which films are read."""
+    def image_shape(self) -> tuple[int, ...]:
+        """`(H, W, C)` of what the program takes, or `(R, H, W, C)`: regions of a film."""
         return self.program.image_shape
+
+    @property
+    def view(self) -> FilmView:
+        """How films become what the program takes."""
+        height, width, channels = self.image_shape[-3:]
+        return FilmView((width, width, channels), self.hands, sex=height > width)
 
     @property
     def verdict(self) -> str:
@@ -125,29 +151,52 @@ class Model:
         learner = f"{origin.get('learner', 'a learner')}, from {origin.get('source', 'no source')}"
         if origin.get("kind") == "simulated":
             learner += " (simulated images alone)"
+        refused = self.about.get("refused", {})
+        regions = (
+            {}
+            if self.hands is None
+            else {
+                "Regions": f"{self.hands.name}, each read by itself; probabilities are their mean. "
+                f"Refused as no hands that can be read: {len(refused)} films."
+            }
+        )
         return {
             "Adapted to": f"{len(self.films.files)} films: {counts}.",
             "Learner": f"{learner}.",
+            **regions,
             **in_words(self.evaluation, self.classes),
         }
 
-    def predict(self, images: np.ndarray | Sequence[np.ndarray]) -> Predictions:
+    def predict(
+        self,
+        images: np.ndarray | Sequence[np.ndarray],
+        *,
+        sex: Sequence[str] | None = None,
+    ) -> Predictions:
         """Reads films.
 
         Args:
           images: `[n, H, W]` or `[n, H, W, C]` uint8, or a sequence of images of different sizes.
+          sex: `n` of `"F"`, `"M"`, or `""` where it is not known, for a model that was adapted with
+            it.
 
         Returns:
           What it says of each; of one film the same to the bit whichever others are asked with it.
 
         Raises:
-          InputError: an image of another dtype or shape.
+          InputError: an image of another dtype or shape, or another number of sexes.
         """
-        pictures = pictures_of(images, self.image_shape[-1])
-        return self.predict_read(to_arrays(pictures, len(images), self.image_shape).images)
+        if sex is not None and len(sex) != len(images):
+            raise InputError(f"{len(sex)} of sex for {len(images)} films; expected one a film")
+        if not len(images):
+            raise InputError("no images; expected at least one")
+        view = self.view
+        found = to_arrays(view, films_of_arrays(images, view.channels, sex))
+        read = self.predict_read(found.images) if len(found.rows) else None
+        return self._with_refused(read, found) if found.refusals else read
 
     def predict_read(self, images: np.ndarray) -> Predictions:
-        """`predict` for `[n, size, size, C]` uint8 of the model's own shape."""
+        """`predict` for `[n, ...]` uint8 of the model's own shape."""
         if not len(images):
             raise InputError("no images; expected at least one")
         found = self.program(images)
@@ -156,8 +205,11 @@ class Model:
         apart = distances_between(found["features"], self.films.features)
         nearest = np.argsort(apart, axis=-1, kind="stable")[:, :_NEAREST]
         distances = apart.min(-1)
-        looks = distances_between(look_of(images), self.films.looks).min(-1)
+        looks = distances_between(look_of(self.view.pixels(images)), self.films.looks).min(-1)
         alike = (distances <= self.familiar.features) & (looks <= self.familiar.look)
+        drops = None
+        if self.hands is not None:
+            drops = drops_without(found["regions"], self.evaluation.temperature)
         return Predictions(
             answers=np.asarray(self.classes)[best],
             probabilities=found["probabilities"],
@@ -168,14 +220,38 @@ class Model:
             warnings=self._warnings(images, alike),
             nearest=nearest,
             distances=distances,
+            drops=drops,
+        )
+
+    def _with_refused(self, read: Predictions | None, films: FilmArrays) -> Predictions:
+        """What is said of all films, of those that are refused why there is no answer."""
+        count, classes = len(films.rows) + len(films.refusals), len(self.classes)
+        answers = np.full(count, None, object)
+        probabilities = np.full((count, classes), np.nan, np.float32)
+        nearest = np.full((count, min(_NEAREST, len(self.films.files))), -1)
+        distances = np.full(count, np.nan)
+        drops = np.full((count, self.image_shape[0]), np.nan, np.float32)
+        conformal: list[tuple[Any, ...]] = [()] * count
+        warnings = [REFUSED.format(films.refusals.get(row)) for row in range(count)]
+        for place, row in enumerate(films.rows):
+            answers[row] = read.answers[place].item()
+            probabilities[row] = read.probabilities[place]
+            nearest[row], distances[row] = read.nearest[place], read.distances[place]
+            drops[row] = read.drops[place]
+            conformal[row], warnings[row] = read.conformal[place], read.warnings[place]
+        return Predictions(
+            *(answers, probabilities, tuple(conformal), tuple(warnings), nearest, distances, drops)
         )
 
     def _warnings(self, images: np.ndarray, alike: np.ndarray) -> tuple[str, ...]:
-        known = set(self.films.fingerprints)
+        known, view = set(self.films.fingerprints), self.view
         found = []
         for image, familiar, own in zip(images, alike, image_fingerprints(images), strict=True):
-            copy = KNOWN if own in known else ""
-            found.append(BLANK if image.min() == image.max() else copy if familiar else UNLIKE)
+            pixels = view.pixels(image)
+            amiss = KNOWN if own in known else ""
+            if not amiss and view.sex and (image[..., -1, :, :] == SEX_UNKNOWN).all():
+                amiss = NO_SEX
+            found.append(BLANK if pixels.min() == pixels.max() else amiss if familiar else UNLIKE)
         return tuple(found)
 
     def explain(self, image: np.ndarray) -> np.ndarray:
@@ -190,12 +266,16 @@ class Model:
           windows that hold a pixel.
 
         Raises:
-          InputError: an image of another dtype or shape.
+          InputError: an image of another dtype or shape; a model of regions, whose
+            `Predictions.drops` tell which of them an answer comes from.
         """
-        (picture,) = pictures_of([image], self.image_shape[-1])
-        films = to_arrays([picture], 1, self.image_shape).images
-        found = Image.fromarray(self.explain_read(films[0], picture.image.size))
-        return np.asarray(found.resize(picture.image.size, Image.Resampling.BILINEAR))
+        if self.hands is not None:
+            raise InputError("a model of regions has no map; predict(...).drops tells which matter")
+        (film,) = films_of_arrays([image], self.image_shape[-1])
+        films = to_arrays(self.view, [film]).images
+        size = film.pixels.shape[1], film.pixels.shape[0]
+        found = Image.fromarray(self.explain_read(films[0], size))
+        return np.asarray(found.resize(size, Image.Resampling.BILINEAR))
 
     def explain_read(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """`explain` at the model's own size.
@@ -207,12 +287,13 @@ class Model:
         Returns:
           `[h, w]` float32, without what was padded; the longer of the two is the model's size.
         """
-        films, windows = covered(image)
+        edge, _, _ = self.view.shape
+        films, windows = covered(image, edge)
         found = self.program(films)
         best = int(found["logits"][0].argmax())
         share = found["probabilities"][:, best]
-        drops = drop_map(share[0] - share[1:], windows, image.shape[:2])
-        edge, longest = len(image), max(size)
+        drops = drop_map(share[0] - share[1:], windows, (edge, edge))
+        longest = max(size)
         width, height = (max(1, math.ceil(edge * side / longest)) for side in size)
         left, top = (edge - width) // 2, (edge - height) // 2
         return drops[top : top + height, left : left + width]

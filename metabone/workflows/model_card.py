@@ -29,8 +29,6 @@ def model_card(model: Model, program: str, weights: str) -> str:
     Returns:
       The card.
     """
-    size, _, channels = model.image_shape
-    mode = "L" if channels == 1 else "RGB"
     told = verdict_first(model.summary())
     lines = [f"| {_cell(head)} | {_cell(text)} |" for head, text in told.items()]
     counts = [f"| {_cell(str(name))} | {count} |" for name, count in model.counts.items()]
@@ -51,7 +49,7 @@ def model_card(model: Model, program: str, weights: str) -> str:
             "",
             f"**{CAUTION}**",
             "",
-            f"Reads one film, `[{size}, {size}, {channels}]` uint8, as one of {len(model.classes)} "
+            f"Reads one film, `{list(model.image_shape)}` uint8, as one of {len(model.classes)} "
             "classes.",
             "",
             "## How good it is",
@@ -85,25 +83,60 @@ def model_card(model: Model, program: str, weights: str) -> str:
             "",
             "## Use",
             "",
-            "With `pip install jax flatbuffers pillow`:",
-            "",
-            "```python",
-            "import jax, numpy as np, PIL.Image as pil, PIL.ImageOps as ops",
-            f'model = jax.export.deserialize(bytearray(np.fromfile("{program}", np.uint8)))',
-            f'film = pil.open("film.png").convert("{mode}")',
-            "film = ops.pad(film, [max(film.size)] * 2)"
-            f".resize(({size}, {size}), pil.Resampling.LANCZOS)",
-            f"print(model.call(np.asarray(film).reshape(1, {size}, {size}, {channels}))"
-            '["probabilities"])  # of ' + ", ".join(_line(str(name)) for name in model.classes),
-            "```",
-            "",
-            "Images of any number are taken at once; `logits` and `features` are given too. Films "
-            "are padded with black to a square and resized by Lanczos, as labelled ones were; what "
-            f"is not 8 bits is scaled first. `{weights}` holds the weights, which are in the "
-            "program as well.",
+            *_use(model, program),
+            f"`{weights}` holds the weights, which are in the program as well.",
             "",
         ]
     )
+
+
+def _use(model: Model, program: str) -> list[str]:
+    size, _, channels = model.view.shape
+    shape = ", ".join(map(str, (1, *model.image_shape)))
+    classes = ", ".join(_code(str(name)) for name in model.classes)
+    load = f'model = jax.export.deserialize(bytearray(np.fromfile("{program}", np.uint8)))'
+    answer = f'["probabilities"])  # of {classes}'
+    if model.hands is None and not model.view.sex:
+        mode = "L" if channels == 1 else "RGB"
+        needed = "With `pip install jax flatbuffers pillow`:"
+        lines = [
+            "import jax, numpy as np, PIL.Image as pil, PIL.ImageOps as ops",
+            load,
+            f'film = pil.open("film.png").convert("{mode}")',
+            "film = ops.pad(film, [max(film.size)] * 2)"
+            f".resize(({size}, {size}), pil.Resampling.LANCZOS)",
+            f"print(model.call(np.asarray(film).reshape({shape})){answer}",
+        ]
+        how = (
+            "Films are padded with black to a square and resized by Lanczos, as labelled ones "
+            "were; what is not 8 bits is scaled first."
+        )
+    else:
+        needed = "With `pip install jax flatbuffers`, and the films as metabone has cut them:"
+        lines = [
+            "import jax, numpy as np",
+            load,
+            f'film = np.load("film.npy")  # uint8 [{shape}]',
+            f"print(model.call(film){answer}",
+        ]
+        cuts = [
+            "`metabone.workflows.film_arrays.FilmView` makes what the program takes out of a film"
+        ]
+        if model.hands is not None:
+            names = ", ".join(_line(region.name) for region in model.hands.regions)
+            cuts.append(f"regions in this order: {names}")
+        if model.view.sex:
+            cuts.append("the last row of pixels tells sex: 0 female, 255 male, 128 not known")
+        how = "; ".join(cuts) + "."
+    return [
+        needed,
+        "",
+        "```python",
+        *lines,
+        "```",
+        "",
+        f"Images of any number are taken at once; `logits` and `features` are given too. {how}",
+    ]
 
 
 def _told(value: Any) -> str:
@@ -116,10 +149,15 @@ def _percent(value: Any) -> str:
     return f"{100 * value:.1f} %" if isinstance(value, float) else str(value)
 
 
+def _code(text: str) -> str:
+    """Text that cannot break out of its line, nor end the block of code that it is in."""
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return clean.replace("`", "'")
+
+
 def _line(text: str) -> str:
     """Text that cannot break out of its line, nor be taken for markup."""
-    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return clean.replace("<", "&lt;").replace("`", "'")
+    return _code(text).replace("<", "&lt;")
 
 
 def _cell(text: str) -> str:

@@ -34,6 +34,8 @@ def save_model(model: "Model", folder: str | os.PathLike) -> Path:
         "thumbnails": films.thumbnails,
         "labels": films.labels.astype(np.int32),
     }
+    if model.hands is not None:
+        tensors["templates"] = model.hands.templates
     content = {
         PROGRAM: model.program.data,
         WEIGHTS: save_tensors(contiguous(model.weights)),
@@ -47,6 +49,9 @@ def save_model(model: "Model", folder: str | os.PathLike) -> Path:
         "evaluation": dataclasses.asdict(model.evaluation),
         "familiar": model.familiar,
         "about": model.about,
+        "regions": None
+        if model.hands is None
+        else {"name": model.hands.name, "key_points_sha256": model.hands.weights},
         "files": films.files,
         "fingerprints": films.fingerprints,
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in content.items()},

@@ -3,18 +3,18 @@
 import csv
 import io
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from metabone.datasets.own_films import list_films, readable
-from metabone.datasets.reading import Picture
+from metabone.datasets.film_bytes import OwnFilm
+from metabone.datasets.own_films import list_films
 from metabone.errors import InputError
 from metabone.report.predictions import FilmPage, write_predictions
-from metabone.workflows.film_arrays import to_arrays
 from metabone.workflows.film_evaluation import verdict_first
-from metabone.workflows.model import Model, Predictions
+from metabone.workflows.model import REFUSED, Model, Predictions
 from metabone.workflows.new_folder import check_new, new_folder
 
 TABLE, PAGE = "predictions.csv", "predictions.html"
@@ -22,6 +22,7 @@ MOST_SHOWN = 100
 """Films that the page shows in full."""
 
 _SHOWN_SIDE = 512
+_NOT_SHOWN = np.zeros((1, 1), np.uint8)
 _UNSAFE = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -30,10 +31,12 @@ class FilmsRead(NamedTuple):
 
     Attributes:
       files: `n` names of those that could be read.
-      shown: the first `MOST_SHOWN` of them, `[H, W]` or `[H, W, 3]` uint8, at most 512 a side.
-      images: `[n, size, size, C]` uint8, as the model read them.
+      shown: the first `MOST_SHOWN` of them, `[H, W]` or `[H, W, 3]` uint8, at most 512 a side; of
+        hands the canonical film.
+      images: `[n, ...]` uint8, as the model read them.
       predictions: of these.
-      unreadable: name to reason of the others.
+      unreadable: name to reason of files that are no films.
+      refused: name to reason of films that are no hands that can be read.
     """
 
     files: tuple[str, ...]
@@ -41,6 +44,7 @@ class FilmsRead(NamedTuple):
     images: np.ndarray
     predictions: Predictions
     unreadable: dict[str, str]
+    refused: dict[str, str]
 
 
 def predict_films(model: Model, films: str | os.PathLike) -> FilmsRead:
@@ -48,34 +52,48 @@ def predict_films(model: Model, films: str | os.PathLike) -> FilmsRead:
 
     Args:
       model: reads them.
-      films: a folder, a zip or a single image.
+      films: a folder, a zip, a table or a single film, see `own_films.list_films`.
 
     Returns:
       What it says.
 
     Raises:
-      InputError: there are no films, or none can be read.
+      InputError: there are no films, or none can be read; the model's key points are others.
     """
-    names, read_bytes = list_films(films)
+    listed, view = list_films(films), model.view
+    if model.hands is not None:
+        model.hands.net  # noqa: B018  (other key points are refused before a film is read)
+    unreadable: dict[str, str] = {}
+    names: list[str] = []
+
+    def readable() -> Iterator[OwnFilm]:
+        for row, (film, reason) in enumerate(listed.read(view.channels)):
+            if film is None:
+                unreadable[listed.files[row]] = reason
+                continue
+            names.append(listed.files[row])
+            yield film if listed.sex is None else film._replace(sex=listed.sex[row])
+
     files: list[str] = []
     shown: list[np.ndarray] = []
     images: list[np.ndarray] = []
-    unreadable: dict[str, str] = {}
-    channels = model.image_shape[-1]
-    for name, picture, reason in readable(names, read_bytes, channels):
-        if picture is None:
-            unreadable[name] = reason
+    refused: dict[str, str] = {}
+    for row, seen in enumerate(view.see(readable())):
+        if seen.image is None:
+            refused[names[row]] = seen.refusal
             continue
-        files.append(name)
-        images.append(to_arrays([picture], 1, model.image_shape).images[0])
+        files.append(names[row])
+        images.append(seen.image)
         if len(shown) < MOST_SHOWN:
-            shown.append(_small(picture))
+            shown.append(_small(seen.shown))
     if not files:
-        name, reason = next(iter(unreadable.items()))
-        raise InputError(f"{films}: none of {len(names)} files can be read; {name}: {reason}")
+        name, reason = next(iter((unreadable | refused).items()))
+        raise InputError(
+            f"{films}: none of {len(listed.files)} files can be read; {name}: {reason}"
+        )
     stacked = np.stack(images)
     predictions = model.predict_read(stacked)
-    return FilmsRead(tuple(files), tuple(shown), stacked, predictions, unreadable)
+    return FilmsRead(tuple(files), tuple(shown), stacked, predictions, unreadable, refused)
 
 
 def write_prediction_files(
@@ -85,7 +103,7 @@ def write_prediction_files(
 
     Args:
       model: reads them.
-      films: a folder, a zip or a single image.
+      films: a folder, a zip, a table or a single film.
       out: is made.
       maps: how many films are shown with an occlusion map, at most `MOST_SHOWN`.
 
@@ -119,6 +137,9 @@ def predictions_in_words(model: Model, read: FilmsRead) -> list[str]:
     lines = [f"{films} read: {counts}.", f"Marked as not to be relied on: {marked}."]
     if read.unreadable:
         lines.append(f"{len(read.unreadable)} could not be read: {', '.join(read.unreadable)}.")
+    if read.refused:
+        lines.append("Refused as no hands that can be read:")
+        lines += [f"  {name}: {reason}" for name, reason in read.refused.items()]
     return [*lines, model.verdict]
 
 
@@ -136,9 +157,11 @@ def table_of(model: Model, read: FilmsRead) -> str:
             " | ".join(map(str, found.conformal[row])),
             found.warnings[row],
         ]
+    blank = [""] * (len(model.classes) + 2)
     for file, reason in read.unreadable.items():
-        blank = [""] * (len(model.classes) + 2)
         rows[file] = [*blank, f"Could not be read: {reason}"]
+    for file, reason in read.refused.items():
+        rows[file] = [*blank, REFUSED.format(reason)]
     names = [f"p({name})" for name in model.classes]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -150,11 +173,15 @@ def table_of(model: Model, read: FilmsRead) -> str:
 
 def _pages(model: Model, read: FilmsRead, maps: int) -> list[FilmPage]:
     found, known = read.predictions, model.films
+    drops: list[dict[str, float]] = [{} for _ in read.files]
+    if model.hands is not None and found.drops is not None:
+        regions = [region.name for region in model.hands.regions]
+        drops = [dict(zip(regions, row, strict=True)) for row in found.drops.tolist()]
     pages = []
     for row, file in enumerate(read.files):
         # The page shows no more than the first; the others are in its table alone.
         full = row < len(read.shown)
-        image = read.shown[row] if full else _flat(read.images[row])
+        image = read.shown[row] if full else _NOT_SHOWN
         nearest = [
             (
                 _flat(known.thumbnails[place]),
@@ -174,8 +201,9 @@ def _pages(model: Model, read: FilmsRead, maps: int) -> list[FilmPage]:
                 warning=found.warnings[row],
                 nearest=nearest if full else (),
                 occlusion=model.explain_read(read.images[row], size)
-                if full and row < maps
+                if full and row < maps and model.hands is None
                 else None,
+                drops=drops[row] if full else {},
             )
         )
     return pages
@@ -183,14 +211,17 @@ def _pages(model: Model, read: FilmsRead, maps: int) -> list[FilmPage]:
 
 def _told(model: Model, read: FilmsRead) -> dict[str, str]:
     told = verdict_first(model.summary())
-    if read.unreadable:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in read.unreadable.items())
-        told["Could not be read"] = f"{reasons}."
+    for head, reasons in (
+        ("Could not be read", read.unreadable),
+        ("Refused as no hands that can be read", read.refused),
+    ):
+        if reasons:
+            told[head] = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) + "."
     return told
 
 
-def _small(picture: Picture) -> np.ndarray:
-    image = picture.image.copy()
+def _small(film: np.ndarray) -> np.ndarray:
+    image = Image.fromarray(film)
     image.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE), Image.Resampling.LANCZOS)
     return np.asarray(image)
 

@@ -1,6 +1,7 @@
 """What reads films, as one program of `jax.export` that needs no code of ours to run."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ CHUNK = 32
 
 
 def reader_of(
-    trained: Trained, learner: MetaLearner, classes: int
+    trained: Trained, learner: MetaLearner, classes: int, regions: int = 0
 ) -> Callable[[Any, jax.Array], dict[str, jax.Array]]:
     """How an adapted learner reads prepared films.
 
@@ -27,11 +28,14 @@ def reader_of(
       trained: which features make films alike.
       learner: of `classes` outputs or more.
       classes: of the task.
+      regions: of a film, each read by what was adapted to that region; 0 for films as a whole.
 
     Returns:
       `(adapted, prepared [n, ...]) -> {"logits": [n, classes], "features": [n, D]}` float32, film
       by film, so that what is said of one does not depend on the others. Features are pixels where
-      the learner has none.
+      the learner has none. With regions, `adapted` has one more axis in front, and prepared films
+      are `[n, regions, ...]`; logits are of the mean of the regions' probabilities, features those
+      of all regions, and `"regions": [n, regions, classes]` are the logits of each.
     """
 
     def one(adapted: Any, film: jax.Array) -> dict[str, jax.Array]:
@@ -39,11 +43,32 @@ def reader_of(
         features = film if trained.features is None else trained.features(adapted, film[None])
         return {"logits": logits, "features": features.reshape(-1)}
 
-    return lambda adapted, prepared: jax.lax.map(lambda film: one(adapted, film), prepared)
+    def several(adapted: Any, film: jax.Array) -> dict[str, jax.Array]:
+        found = jax.lax.map(lambda region: one(*region), (adapted, film))
+        logits = logits_of_mean(found["logits"])
+        return {
+            "logits": logits,
+            "features": found["features"].reshape(-1),
+            "regions": found["logits"],
+        }
+
+    read = several if regions else one
+    return lambda adapted, prepared: jax.lax.map(lambda film: read(adapted, film), prepared)
+
+
+def logits_of_mean(logits: jax.Array) -> jax.Array:
+    """The mean of regions' probabilities as logits, `[..., R, K]` to `[..., K]`."""
+    each = jax.nn.log_softmax(logits, axis=-1)
+    return jax.nn.logsumexp(each, axis=-2) - math.log(logits.shape[-2])
 
 
 def export_program(
-    trained: Trained, learner: MetaLearner, adapted: Any, classes: int, temperature: float
+    trained: Trained,
+    learner: MetaLearner,
+    adapted: Any,
+    classes: int,
+    temperature: float,
+    regions: int = 0,
 ) -> bytes:
     """Makes the program of an adapted learner, its weights within.
 
@@ -53,24 +78,29 @@ def export_program(
       adapted: what `learner.adapt` returned.
       classes: of the task.
       temperature: by which logits are divided before they become probabilities.
+      regions: see `reader_of`.
 
     Returns:
-      Bytes for `jax.export.deserialize`: `images [n, H, W, C] uint8`, of any n, to a dictionary of
-      `probabilities`, `logits` `[n, classes]` and `features` `[n, D]`, float32.
+      Bytes for `jax.export.deserialize`: `images [n, H, W, C] uint8`, with regions
+      `[n, regions, H, W, C]`, of any n, to a dictionary of `probabilities`, `logits`
+      `[n, classes]`, `features` `[n, D]`, and with regions `regions` `[n, regions, classes]`,
+      float32.
     """
     adapted = jax.tree.map(jnp.asarray, adapted)
-    read = reader_of(trained, learner, classes)
+    read = reader_of(trained, learner, classes, regions)
 
     def predict(images: jax.Array) -> dict[str, jax.Array]:
         def one(image: jax.Array) -> dict[str, jax.Array]:
-            found = read(adapted, trained.prepare(image[None]))
+            prepared = trained.prepare(image if regions else image[None])
+            found = read(adapted, prepared[None] if regions else prepared)
             return {name: value[0] for name, value in found.items()}
 
         found = jax.lax.map(one, images)
         return found | {"probabilities": jax.nn.softmax(found["logits"] / temperature, axis=-1)}
 
     (count,) = jax.export.symbolic_shape("films")
-    images = jax.ShapeDtypeStruct((count, *trained.image_shape), jnp.uint8)
+    shape = (*([regions] if regions else []), *trained.image_shape)
+    images = jax.ShapeDtypeStruct((count, *shape), jnp.uint8)
     with _without_folders():
         exported = jax.export.export(jax.jit(predict), platforms=PLATFORMS)(images)
     return bytes(exported.serialize())
@@ -93,7 +123,7 @@ class PredictionProgram:
 
     Attributes:
       data: the program as bytes.
-      image_shape: `(H, W, C)` of its images.
+      image_shape: `(H, W, C)` of its images, `(R, H, W, C)` of one that reads regions.
       widths: `(K, D)`: how many classes it tells apart, and by how many features.
     """
 
@@ -106,6 +136,13 @@ class PredictionProgram:
             given = exported.out_tree.unflatten(exported.out_avals)
             (_, classes), (_, features) = given["logits"].shape, given["features"].shape
             self.widths = int(classes), int(features)
+            if len(self.image_shape) == 4:
+                (_, *own) = given["regions"].shape
+                fits = own == [self.image_shape[0], classes]
+            else:
+                fits = len(self.image_shape) == 3
+            if not fits or images.dtype != np.uint8:
+                raise ValueError
         # What is made of bytes that nobody vouches for raises nearly any type.
         except Exception as error:
             raise InputError(
@@ -115,7 +152,7 @@ class PredictionProgram:
         self._call = jax.jit(exported.call)
 
     def __call__(self, images: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Reads films, `[n, H, W, C]` uint8 with n >= 1; see `export_program`."""
+        """Reads films, `[n, ...]` uint8 of its shape with n >= 1; see `export_program`."""
         return in_chunks(self._call, images)
 
 

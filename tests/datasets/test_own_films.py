@@ -4,7 +4,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from metabone.datasets.own_films import films_in_words, list_films, read_labelled_films, readable
+from metabone.datasets.own_films import films_in_words, list_films, read_labelled_films
 from metabone.errors import InputError
 
 
@@ -56,8 +56,8 @@ def test_a_zip_reads_as_its_folder(folder, tmp_path):
             archive.write(file, file.relative_to(folder).as_posix())
     zipped, plain = read_labelled_films(path), read_labelled_films(folder)
     assert zipped.files == plain.files and zipped.labels == plain.labels
-    for one, two in zip(zipped.pictures(1), plain.pictures(1), strict=True):
-        np.testing.assert_array_equal(one.image, two.image)
+    for one, two in zip(zipped.read(1), plain.read(1), strict=True):
+        np.testing.assert_array_equal(one.pixels, two.pixels)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_tables_of_any_parting_read_alike(table, encoding, parting, header):
     )
     assert films.files == ("3.png", "4.png", "5.png", "0.png", "1.png", "2.png")
     assert films.labels == ("early",) * 3 + ("late",) * 3
-    assert len(list(films.pictures(1))) == 6
+    assert len(list(films.read(1))) == 6
 
 
 @pytest.mark.parametrize("name", ["patient", "group"])
@@ -90,7 +90,7 @@ def test_absolute_paths_may_lead_anywhere(table, tmp_path, film):
     (elsewhere / "far.png").write_bytes(film(9))
     films = read_labelled_films(table(["file,label", *ROWS, f"{elsewhere / 'far.png'},late"]))
     assert str(elsewhere / "far.png") in films.files
-    assert len(list(films.pictures(1))) == 7
+    assert len(list(films.read(1))) == 7
 
 
 def test_source_json_beside_the_table_is_read(table, tmp_path):
@@ -142,28 +142,27 @@ def test_a_class_of_two_films_is_refused(folder):
 
 def test_an_unreadable_film_is_named(folder):
     (folder / "late" / "1.png").write_bytes(b"no film")
-    with pytest.raises(InputError, match=r"films/late/1.png: not a PNG or JPEG image"):
-        list(read_labelled_films(folder).pictures(1))
+    with pytest.raises(InputError, match=r"films/late/1.png: not a DICOM, PNG, JPEG or TIFF"):
+        list(read_labelled_films(folder).read(1))
 
 
 def test_films_without_labels_are_listed_at_any_depth(folder, film):
     (folder / "late" / "more").mkdir()
     (folder / "late" / "more" / "x.jpg").write_bytes(b"no film")
-    names, read_bytes = list_films(folder)
-    assert names == (
+    films = list_films(folder)
+    assert films.files == (
         *(f"early/{n}.png" for n in (3, 4, 5)),
         *(f"late/{n}.png" for n in range(3)),
         "late/more/x.jpg",
     )
-    found = list(readable(names, read_bytes, 1))
-    assert [name for name, picture, _ in found if picture is None] == ["late/more/x.jpg"]
-    assert found[-1][2] == "not a PNG or JPEG image"
-    assert all(picture.image.size == (16, 24) for _, picture, _ in found[:-1])
+    found = list(films.read(1))
+    assert found[-1] == (None, "not a DICOM, PNG, JPEG or TIFF file")
+    assert all(read.pixels.shape == (24, 16) for read, _ in found[:-1])
 
 
 def test_a_single_image_is_one_film(folder, film):
-    names, read_bytes = list_films(folder / "late" / "0.png")
-    assert names == ("0.png",) and read_bytes("0.png") == film(0)
+    films = list_films(folder / "late" / "0.png")
+    assert films.files == ("0.png",) and films.read_bytes("0.png") == film(0)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])

@@ -53,9 +53,10 @@ def test_sixteen_bits_are_scaled_by_their_full_range(encode):
     assert notes == ("16 to 8 bits by value / 257",)
 
 
-def test_sixteen_bits_that_would_go_black_are_refused(encode):
-    with pytest.raises(InputError, match=r"uses only 0\.\.4095"):
-        pixels(encode(np.array([[0, 4095]], np.uint16)), 1)
+def test_twelve_bits_written_into_sixteen_are_scaled_by_twelve(encode):
+    read, notes = pixels(encode(np.array([[0, 16, 2048, 4095]], np.uint16)), 1)
+    assert read.tolist() == [[0, 1, 128, 255]]
+    assert notes == ("16 to 8 bits, of which 12 are used",)
 
 
 def test_transparency_is_laid_over_black(encode):

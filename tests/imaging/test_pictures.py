@@ -34,9 +34,17 @@ def test_sixteen_bits_are_kept(kind):
     np.testing.assert_array_equal(film.pixels, FULL)
     np.testing.assert_array_equal(to_eight_bits(film.pixels), RAMP)
     assert film.bits == 16
-    dark = read_film(encode(FULL // 32, kind), "film")
-    np.testing.assert_array_equal(dark.pixels, FULL // 32)
-    assert dark.warnings == ("16 bits of which only 0..2047 are used: darker than it should be",)
+    assert film.conversions == ()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_ten_to_fourteen_bits_written_into_sixteen_are_spread(kind):
+    for bits in (10, 12, 14):
+        deep = np.arange(2**bits, dtype=np.uint16).reshape(32, -1)
+        film = read_film(encode(deep, kind), "film")
+        exact = deep * (65535 / (2**bits - 1))
+        assert np.abs(film.pixels - exact).max() <= 0.5 and film.pixels.max() == 65535
+        assert film.conversions == (f"{bits} of 16 bits are used, and were spread over all greys",)
 
 
 @pytest.mark.parametrize("pixels", [RAMP, FULL])
@@ -66,6 +74,10 @@ def test_colours_are_refused_and_a_grey_palette_is_not():
     tinted = np.stack([RAMP, RAMP, RAMP // 2], -1)
     with pytest.raises(InputError, match=r"^film: in colours: its channels differ by 128 of 255"):
         read_film(encode(tinted, "PNG"), "film")
+    luma = np.asarray(Image.fromarray(tinted).convert("L"))
+    film = read_film(encode(tinted, "PNG"), "film", luma=True)
+    np.testing.assert_array_equal(to_eight_bits(film.pixels), luma)
+    assert film.conversions == ("RGB to grey by ITU-R 601-2 luma",)
     palette = Image.fromarray(RAMP).convert("P")
     file = io.BytesIO()
     palette.save(file, "PNG")

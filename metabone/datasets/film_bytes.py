@@ -1,0 +1,53 @@
+"""A film of one's own from its bytes, in the channels that a learner takes."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from metabone.datasets import reading
+from metabone.imaging.film import to_eight_bits
+from metabone.imaging.reading import read_film
+
+_COLOURED = (b"\xff\xd8\xff", b"\x89PNG")
+
+
+class OwnFilm(NamedTuple):
+    """A film that has been read.
+
+    Attributes:
+      pixels: `[H, W]` or `[H, W, 3]` uint8.
+      conversions: what was done to them, one sentence each.
+      sex: `"F"`, `"M"`, or `""` where the file does not say.
+      group: see `imaging.film.Film.group`.
+    """
+
+    pixels: np.ndarray
+    conversions: tuple[str, ...]
+    sex: str = ""
+    group: str | None = None
+
+
+def film_of_bytes(data: bytes, where: str, channels: int, salt: bytes | None = None) -> OwnFilm:
+    """Reads a film of DICOM, PNG, JPEG or TIFF.
+
+    By `read_film`, but for PNG and JPEG in three channels, which `reading.decode` reads.
+
+    Args:
+      data: the file's bytes.
+      where: name of the file, for the message.
+      channels: 1 or 3.
+      salt: as of `read_film`.
+
+    Returns:
+      The film, in colours or greys of 8 bits.
+
+    Raises:
+      InputError: it is no film: one line.
+    """
+    if channels == 3 and data.startswith(_COLOURED):
+        picture = reading.decode(data, where, channels)
+        return OwnFilm(np.asarray(picture.image), picture.conversions)
+    film = read_film(data, where, salt=salt, luma=True)
+    pixels, repeated = reading.to_channels(to_eight_bits(film.pixels)[..., None], channels)
+    pixels = pixels[..., 0] if channels == 1 else pixels
+    return OwnFilm(pixels, (*film.conversions, *repeated), film.sex or "", film.group)

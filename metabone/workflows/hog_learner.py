@@ -1,0 +1,49 @@
+"""Histograms of oriented gradients with a head: what learns from films without any training."""
+
+import jax
+
+from metabone.episodes.sampling import scale
+from metabone.learners.base import MetaLearner
+from metabone.learners.logistic import logistic_head
+from metabone.learners.ordinal import ordinal_head
+from metabone.workflows.learned_runs import features_of
+from metabone.workflows.trained import Trained
+
+HOG = "hog"
+"""What it is called where a learner is named."""
+
+SIZE = 64
+_SEX = 0.1  # its weight beside features whose variances sum to one
+
+
+def hog_learner(*, ordered: bool = False, sex: bool = False) -> Trained:
+    """The baseline that nobody likes: features of Dalal and Triggs (2005), which nobody trained.
+
+    Args:
+      ordered: whether classes are stages: proportional odds (McCullagh 1980) instead of a logistic
+        head.
+      sex: whether a row of pixels below the image tells it, see `sex.with_sex_row`.
+
+    Returns:
+      It, without meta-parameters.
+    """
+    from metabone.nets.heads import with_head
+    from metabone.nets.hog import hog_net
+
+    network = with_head(hog_net(), 0, beside=_SEX if sex else None)
+    shape = (SIZE + sex, SIZE, 1)
+
+    def learner_for(ways: int) -> MetaLearner:
+        if ordered:
+            return ordinal_head(network, ways, beside=int(sex))
+        return logistic_head(network, ways)
+
+    params = learner_for(2).init(jax.random.key(0), shape)
+    head = "an ordinal head" if ordered else "a logistic head"
+    about = {
+        "learner": f"HOG and {head}{' that is told sex' if sex else ''}",
+        "source": "no training",
+        "kind": "none",
+        "ways": "any",
+    }
+    return Trained(learner_for, params, shape, scale, features_of(network), about)
