@@ -205,12 +205,9 @@ def read_about(path: Path) -> dict[str, Any]:
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise InputError(f"{place}: not of format {FORMAT}, which this metabone reads")
     weights = about.get("key_points")
-    if (
-        not isinstance(about.get("regions"), str)
-        or not isinstance(weights, dict)
-        or not all(isinstance(weights.get(key), str) for key in ("name", "sha256"))
-        or not all(isinstance(about.get(key), str) for key in ("metabone", "citation", "licence"))
-    ):
+    texts = [about.get(key) for key in ("regions", "metabone", "citation", "licence")]
+    texts += [weights.get(key) if isinstance(weights, dict) else None for key in ("name", "sha256")]
+    if not all(isinstance(text, str) and text.isprintable() for text in texts):
         raise InputError(f"{place}: expected the text of regions, key_points, metabone and more")
     region_set(about["regions"])
     return about
