@@ -7,9 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metabone.errors import InputError
 from metabone.nets.layers import FullyConnected
-from metabone.nets.network import Network, from_linen
 
 # Keeps the logarithm of a class between two cut points finite whatever an inner step does to them.
 _LEAST_GAP = 1e-6
@@ -73,23 +71,23 @@ def ordinal_log_probabilities(
 
 
 class OrdinalHead(nn.Module):
-    """Hidden layers with ReLU, one score, and cut points along it.
+    """Hidden layers with ReLU, one score, and cut points along it: proportional odds.
+
+    Every learner adapts score and cut points by `cross_entropy` as it does any other weights.
 
     Attributes:
-      ways: ordered classes.
-      widths: nodes of the hidden layers.
-      average: see `layers.FullyConnected`.
+      ways: ordered classes, at least 2.
+      widths: nodes of the hidden layers; `()` for a score that is linear in the features.
     """
 
     ways: int
     widths: Sequence[int]
-    average: bool = False
 
     @nn.compact
     def __call__(self, features: jax.Array, use_batch_stats: bool = False) -> jax.Array:
-        """`[n, ...]`, if averaged `[n, H, W, C]`, to class log-probabilities `[n, ways]`."""
+        """`[n, ...]` to class log-probabilities `[n, ways]`."""
         del use_batch_stats
-        hidden = FullyConnected(self.widths, 0, self.average, name="hidden")(features)
+        hidden = FullyConnected(self.widths, 0, name="hidden")(features)
         # A bias would be the first cut point once more.
         start = nn.initializers.normal(0.01)
         score = nn.Dense(1, use_bias=False, kernel_init=start, name="score")(hidden)[:, 0]
@@ -99,71 +97,3 @@ class OrdinalHead(nn.Module):
             return ordinal_log_probabilities(score, first_cut[None])
         gaps = self.param("gaps", lambda _: jnp.asarray(even_gaps, jnp.float32))
         return ordinal_log_probabilities(score, *cut_points(first_cut, gaps))
-
-
-def ordinal_fully_connected(ways: int, widths: Sequence[int] = (256, 256)) -> Network:
-    """An ordinal head alone, for images that are stored features of any shape.
-
-    It is to ordered classes what `networks.fully_connected` is to any: proportional odds, whose
-    score and cut points every learner adapts by `cross_entropy` as it does any other weights.
-
-    Args:
-      ways: ordered classes, the outputs.
-      widths: hidden nodes; `()` for a score that is linear in the features.
-
-    Returns:
-      The network, without batch normalisation; its outputs are log-probabilities `[n, ways]`.
-
-    Raises:
-      InputError: fewer than two ways.
-    """
-    _check_ways(ways)
-    return from_linen(OrdinalHead(ways, tuple(widths)))
-
-
-def with_ordinal_head(
-    body: Network, ways: int, widths: Sequence[int] = (), *, average: bool = False
-) -> Network:
-    """A network with an ordinal head, to be trained as one.
-
-    Args:
-      body: maps images to features, such as `conv_net(0)`; its parameters are a dictionary.
-      ways: ordered classes, the outputs.
-      widths: hidden nodes of the head.
-      average: the head sees the mean of each of the body's maps, not all of their pixels.
-
-    Returns:
-      The network: parameters of the body, and beside them the head's under `head`, as those of
-      `conv_net(ways)` are; outputs are log-probabilities `[n, ways]`.
-
-    Raises:
-      InputError: fewer than two ways.
-    """
-    _check_ways(ways)
-    module = OrdinalHead(ways, tuple(widths), average)
-
-    def init(key, image_shape):
-        body_key, head_key = jax.random.split(key)
-        params, norm_stats = body.init(body_key, image_shape)
-        images = jnp.zeros((1, *image_shape), jnp.float32)
-        features = jax.eval_shape(lambda x: body.apply(params, norm_stats, x, False)[0], images)
-        head_params = module.init(head_key, jnp.zeros(features.shape, features.dtype))["params"]
-        return {**params, "head": head_params}, norm_stats
-
-    def features_of(params, norm_stats, images, use_batch_stats):
-        own = {name: leaf for name, leaf in params.items() if name != "head"}
-        return body.apply(own, norm_stats, images, use_batch_stats)
-
-    def head(params, features):
-        return module.apply({"params": params["head"]}, features)
-
-    def apply(params, norm_stats, images, use_batch_stats):
-        features, stats = features_of(params, norm_stats, images, use_batch_stats)
-        return head(params, features), stats
-
-    return Network(init, apply, features_of, head)
-
-
-def _check_ways(ways: int) -> None:
-    if ways < 2:
-        raise InputError(f"ways (={ways}): expected at least 2")

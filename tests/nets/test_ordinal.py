@@ -9,21 +9,19 @@ import optax
 import pytest
 
 from metabone.episodes.types import Episode, Examples
-from metabone.errors import InputError
 from metabone.learners.base import cross_entropy
 from metabone.learners.maml import maml
 from metabone.learners.reptile import reptile
 from metabone.learners.transfer import fine_tune, scratch
 from metabone.learners.variants import anil
+from metabone.nets.heads import with_head
 from metabone.nets.network import Network
-from metabone.nets.networks import conv_net
 from metabone.nets.ordinal import (
     cut_points,
     even_cuts,
-    ordinal_fully_connected,
     ordinal_log_probabilities,
-    with_ordinal_head,
 )
+from metabone.nets.stored_features import stored_features
 
 KEY = jax.random.key(0)
 
@@ -115,7 +113,7 @@ def test_learners_adapt_it_as_any_other_head(make):
         settings = {"optimizer": optax.adam(0.1), "inner_batch": 12, "test_steps": 60}
     else:
         settings = {"optimizer": optax.adam(0.1), "steps": 60}
-    network = with_ordinal_head(plain_body(), 4)
+    network = with_head(plain_body(), 4, ordinal=True)
     learner, episode = make(network, **settings), ordered_task((3,))
     params = learner.init(KEY, (3,))
     if make is anil:  # through the body and the head; others differ in what they do with it
@@ -132,40 +130,11 @@ def test_learners_adapt_it_as_any_other_head(make):
     assert (jnp.diff(lowest, axis=-1) < 0).all()
 
 
-def test_a_conv_net_with_it_is_cut_before_it():
-    network = with_ordinal_head(conv_net(0, blocks=1, filters=3, halvings=1), 5, (4,), average=True)
-    params, stats = network.init(KEY, (4, 4, 1))
-    assert set(params) == {"conv_0", "norm_0", "head"}
-    assert params["head"]["score"]["kernel"].shape == (4, 1)
-    images = jax.random.normal(KEY, (6, 4, 4, 1))
-    outputs, batch_stats = jax.jit(network.apply, static_argnums=3)(params, stats, images, True)
-    features, same_stats = jax.jit(network.body, static_argnums=3)(params, stats, images, True)
-    np.testing.assert_allclose(network.head(params, features), outputs, rtol=1e-6)
-    jax.tree.map(np.testing.assert_array_equal, batch_stats, same_stats)
-    assert outputs.shape == (6, 5)
-
-
 def test_two_classes_are_those_of_logistic_regression():
-    network = ordinal_fully_connected(2, ())
+    network = with_head(stored_features(), 2, ordinal=True)
     params, _ = network.init(KEY, (3,))
-    assert set(params) == {"score", "first_cut"}  # no empty array for a checkpoint to trip over
+    assert set(params["head"]) == {"score", "first_cut"}  # no empty array to trip over
     features = jax.random.normal(KEY, (5, 3))
     outputs = network.apply(params, {}, features, False)[0]
-    odds = features @ params["score"]["kernel"][:, 0] - params["first_cut"]
+    odds = features @ params["head"]["score"]["kernel"][:, 0] - params["head"]["first_cut"]
     np.testing.assert_allclose(jnp.diff(outputs)[:, 0], odds, rtol=1e-5, atol=1e-7)
-
-
-def test_a_head_alone_has_a_score_and_one_cut_point_fewer_than_classes():
-    params, stats = ordinal_fully_connected(5, ()).init(KEY, (2, 3))
-    assert jax.tree.map(jnp.shape, params) == {
-        "score": {"kernel": (6, 1)},
-        "first_cut": (),
-        "gaps": (3,),
-    }
-    assert stats == {}
-
-
-def test_fewer_than_two_ways_are_refused():
-    for make in (ordinal_fully_connected, lambda ways: with_ordinal_head(conv_net(0), ways)):
-        with pytest.raises(InputError, match=r"ways \(=1\)"):
-            make(1)
