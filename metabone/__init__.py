@@ -32,7 +32,7 @@ _MODULES = {
     "workflows.meta_training": ("meta_train",),
     "workflows.learned_runs": ("load_learner",),
     "training.checkpoints": ("load_checkpoint",),
-    "workflows.prepare_hands": ("prepare_hands",),
+    "workflows.hand_preparation": ("prepare_hands",),
     "workflows.adaptation": ("adapt",),
     "workflows.model": ("Model",),
     "workflows.saved_model": ("load",),
@@ -69,10 +69,10 @@ if TYPE_CHECKING:
     from metabone.nets.networks import vgg16 as vgg16
     from metabone.training.checkpoints import load_checkpoint as load_checkpoint
     from metabone.workflows.adaptation import adapt as adapt
+    from metabone.workflows.hand_preparation import prepare_hands as prepare_hands
     from metabone.workflows.learned_runs import load_learner as load_learner
     from metabone.workflows.meta_training import meta_train as meta_train
     from metabone.workflows.model import Model as Model
-    from metabone.workflows.prepare_hands import prepare_hands as prepare_hands
     from metabone.workflows.saved_model import load as load
 else:
     # Unseen by type checkers, for which every name would be there.

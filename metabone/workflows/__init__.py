@@ -33,7 +33,7 @@ _MODULES = {
     "new_folder": ("check_new",),
     "networks": ("check_networks", "describe"),
     "prediction_files": ("predictions_in_words", "write_prediction_files"),
-    "prepare_hands": ("hands_in_words", "prepare_hands", "prepared_source"),
+    "hand_preparation": ("hands_in_words", "prepare_hands", "prepared_source"),
     "task_table": ("TaskTable", "base_options", "fill_head_table", "fill_task_table"),
     "trained": ("Trained",),
 }
