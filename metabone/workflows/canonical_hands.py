@@ -16,9 +16,9 @@ from metabone.radiograph.canonical import (
     turn_points,
     turn_points_back,
 )
-from metabone.radiograph.hand_gate import check_hand
+from metabone.radiograph.hand_gate import check_hand, cut_within
 from metabone.radiograph.region_sets import Region
-from metabone.workflows.hand_reading import read_key_points
+from metabone.workflows.hand_reading import read_key_points, shows_another
 from metabone.workflows.key_points import PointNet
 
 
@@ -87,6 +87,7 @@ def canonical_hands(
         refusal = check_hand(raw, unsure, films[index].shape, regions)
         if refusal is None and np.abs(back - points).max() > 0.25 * np.ptp(points, axis=0).max():
             refusal = "no hand: its points differ between two looks at the film"
+        refusal = refusal or cut_within(film, points, regions)
         box = hand_box(points, film.shape)
         hands.append(
             CanonicalHand(
@@ -100,6 +101,11 @@ def canonical_hands(
                 refusal=refusal,
             )
         )
+    alone = [row for row, hand in enumerate(hands) if hand.refusal is None]
+    others = shows_another(net, [upright[row] for row in alone], read.points[alone])
+    for row, another in zip(alone, others, strict=True):
+        if another:
+            hands[row] = hands[row]._replace(refusal="two hands; expected one")
     return hands
 
 

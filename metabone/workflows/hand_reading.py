@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from metabone.radiograph.hand_gate import no_hand, without_hand
 from metabone.radiograph.hand_views import (
     VIEW_SIZE,
     Square,
@@ -54,19 +55,48 @@ def read_key_points(net: PointNet, films: Sequence[np.ndarray]) -> HandPoints:
     Returns:
       The points.
     """
-    points, uncertainty = [], []
+    return _look_closely(net, films, _CLOSER_LOOKS)
+
+
+def shows_another(net: PointNet, films: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
+    """Whether films show a hand beside the one that was read.
+
+    That one is painted over, and the rest looked at as a whole and once closely.
+
+    Args:
+      net: what reads key points.
+      films: `[H, W]` each.
+      points: `[n, 21, 2]` float `(x, y)` pixels of each film.
+
+    Returns:
+      `[n]` bool.
+    """
+    rest = [without_hand(film, at) for film, at in zip(films, points, strict=True)]
+    found = _look_closely(net, rest, 1)
+    return np.array([no_hand(*hand) is None for hand in zip(*found, strict=True)], bool)
+
+
+def _look_closely(net: PointNet, films: Sequence[np.ndarray], closer: int) -> HandPoints:
+    """Points from a look at each whole film and some more at the hand that was seen in it."""
+    sizes = [film.shape for film in films]
+    squares = [whole_film(size) for size in sizes]
+    points, unsure = _look_in_chunks(net, films, squares)
+    for _ in range(closer):
+        squares = [upright_hand(*row) for row in zip(points, sizes, strict=True)]
+        points, unsure = _look_in_chunks(net, films, squares)
+    return HandPoints(points, unsure)
+
+
+def _look_in_chunks(
+    net: PointNet, films: Sequence[np.ndarray], squares: Sequence[Square]
+) -> tuple[np.ndarray, np.ndarray]:
+    points, unsure = [np.zeros((0, 21, 2), np.float32)], [np.zeros((0, 21), np.float32)]
     for first in range(0, len(films), _CHUNK):
-        chunk = films[first : first + _CHUNK]
-        sizes = [film.shape for film in chunk]
-        at, unsure = _look(net, chunk, [whole_film(size) for size in sizes])
-        for _ in range(_CLOSER_LOOKS):
-            squares = [upright_hand(*row) for row in zip(at, sizes, strict=True)]
-            at, unsure = _look(net, chunk, squares)
+        chunk = slice(first, first + _CHUNK)
+        at, by = _look(net, films[chunk], squares[chunk])
         points.append(at)
-        uncertainty.append(unsure)
-    if not points:
-        return HandPoints(np.zeros((0, 21, 2), np.float32), np.zeros((0, 21), np.float32))
-    return HandPoints(np.concatenate(points), np.concatenate(uncertainty))
+        unsure.append(by)
+    return np.concatenate(points), np.concatenate(unsure)
 
 
 @jax.jit

@@ -128,6 +128,27 @@ def test_hands_cut_off_between_the_middle_fingers_joints_are_refused(net, drawn,
     assert np.mean(refused) >= 0.75
 
 
+def test_two_hands_on_a_film_are_refused(net, drawn, made):
+    films = [film for film, hand in zip(drawn[0], made, strict=True) if hand.refusal is None]
+    pairs = [
+        np.concatenate([np.pad(f, ((0, max(0, h - len(f))), (0, 0)), mode="edge") for f in pair], 1)
+        for pair in zip(films[::2], films[1::2], strict=False)
+        if (h := max(map(len, pair)))
+    ]
+    refused = [hand.refusal is not None for hand in canonical_hands(net, pairs, SIX)]
+    assert len(pairs) >= 6 and np.mean(refused) >= 0.8
+
+
+def test_a_cut_hand_is_refused_whatever_border_is_put_around_it(net, drawn, made):
+    films = [
+        np.pad(film[int(0.5 * (at[11, 1] + at[12, 1])) :], 15, constant_values=level)
+        for film, at, hand, level in zip(*drawn, made, [0, 60, 255] * 6, strict=False)
+        if hand.refusal is None
+    ]
+    refused = [hand.refusal is not None for hand in canonical_hands(net, films, SIX)]
+    assert len(films) >= 12 and np.mean(refused) >= 0.8
+
+
 def test_a_film_of_colour_is_an_error(net):
     with pytest.raises(InputError, match=r"film 0: 40 x 40 x 3; expected a gray film"):
         canonical_hands(net, [np.zeros((40, 40, 3), np.uint8)])
