@@ -73,9 +73,10 @@ def write_contact_sheet(
         title,
         page.definitions(dict(about)),
         page.paragraph(
-            "Look for yellow points beside their joints and for frames beside their growth plates. "
-            "points.csv has the points, in pixels of films/NAME.png: change x and y there, and the "
-            "same command draws this page anew, changed films in pink.",
+            "Look for yellow points beside their joints and for frames beside their growth plates; "
+            "the least sure films come first. points.csv has the points, in pixels of "
+            "films/NAME.png: change x and y there, and the same command draws this page anew, the "
+            "points of changed films in pink.",
             "note",
         ),
         page.section("Not to be used", _sheet(refused), _listed(unshown)),

@@ -24,13 +24,14 @@ def draw_sheet(prepared: PreparedHands) -> None:
     Raises:
       InputError: a film is unreadable.
     """
-    refused = [not good for good in prepared.usable]
+    # The eye is freshest at the top: there stand those whose least sure point is least sure.
+    doubtful = np.argsort(-prepared.uncertainty.max(axis=1, initial=0.0), kind="stable")
     unread = [(row.name, row.reason) for row in prepared.rows if row.status == UNREADABLE]
     corrected = int(prepared.corrected.sum())
     with progress(None, "drawing the contact sheet", len(prepared.names)) as shown:
 
-        def films(which: list[bool]) -> Iterator[SheetFilm]:
-            for index in np.flatnonzero(which):
+        def films(usable: bool) -> Iterator[SheetFilm]:
+            for index in doubtful[prepared.usable[doubtful] == usable]:
                 shown.update(1)
                 yield _film(prepared, index)
 
@@ -43,8 +44,8 @@ def draw_sheet(prepared: PreparedHands) -> None:
                 "Regions": prepared.about["regions"],
                 "Key points": prepared.about["key_points"]["name"],
             },
-            refused=films(refused),
-            usable=films(prepared.usable.tolist()),
+            refused=films(False),
+            usable=films(True),
             unshown=unread,
         )
 

@@ -1,5 +1,6 @@
 """Folders of prepared hands, written without reading any film."""
 
+import functools
 import json
 
 import numpy as np
@@ -20,6 +21,7 @@ ABOUT = {
 }
 
 
+@functools.cache
 def hand(number):
     """A drawn film and its points, other ones for each number."""
     points = left_hand(length=180.0 + number, wrist=(120.0 + number, 240.0)).astype(np.float32)
