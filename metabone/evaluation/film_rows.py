@@ -11,7 +11,7 @@ from metabone.evaluation.protocol import FilmReading
 
 
 def rows_of(reading: FilmReading, norms: Sequence[str], **labels: Any) -> list[dict[str, Any]]:
-    """Rows of one learner: the vote, and each region where there are several.
+    """Rows of one learner: the vote; where there are several regions their mean, and each region.
 
     Args:
       reading: with a leading axis of draws, at least two; NumPy arrays.
@@ -41,6 +41,8 @@ def rows_of(reading: FilmReading, norms: Sequence[str], **labels: Any) -> list[d
         )
         regions = reading.regions[:, index]
         if regions.shape[1] > 1:
+            own = _figures(reading, reading.means[:, index], labels.get("shots", 0))
+            rows.append({**common, **own, "region": "mean"})
             for region in range(regions.shape[1]):
                 own = _figures(reading, regions[:, region], labels.get("shots", 0))
                 rows.append({**common, **own, "region": region + 1})
@@ -69,15 +71,17 @@ def _figures(reading: FilmReading, answers: np.ndarray, shots: int) -> dict[str,
 def confusions_of(
     reading: FilmReading, norms: Sequence[str], classes: int, **labels: Any
 ) -> list[dict[str, Any]]:
-    """Confusion matrices of the vote over all draws, rows the truth, one a norm mode."""
-    return [
-        {
-            **labels,
-            "norm": norm,
-            "matrix": confusion_matrix(reading.truth, reading.votes[:, index], classes).tolist(),
-        }
-        for index, norm in enumerate(norms)
-    ]
+    """Confusion matrices of the vote over all draws, rows the truth, one a norm mode.
+
+    Films that were not answered, see `protocol.read_films`, are in none of the columns.
+    """
+    found = []
+    for index, norm in enumerate(norms):
+        votes = reading.votes[:, index]
+        answered = votes >= 0
+        matrix = confusion_matrix(reading.truth[answered], votes[answered], classes)
+        found.append({**labels, "norm": norm, "matrix": matrix.tolist()})
+    return found
 
 
 def votes_on(

@@ -11,7 +11,7 @@ import numpy as np
 from metabone.episodes.sampling import Draw, draw, gather, learner_key, task_key
 from metabone.episodes.store import ImageStore
 from metabone.learners.base import MetaLearner
-from metabone.radiograph.voting import vote
+from metabone.radiograph.voting import mean_of_probabilities, vote
 
 
 class FilmReading(NamedTuple):
@@ -23,6 +23,7 @@ class FilmReading(NamedTuple):
       votes: `[P, Q]` int32 classes by vote over regions, for each of P ways to predict.
       tied: `[P, Q]` bool, whether the vote was a tie.
       regions: `[P, R, Q]` int32 classes that single regions tell.
+      means: `[P, Q]` int32 classes by the mean of the regions' probabilities.
     """
 
     films: jax.Array
@@ -30,6 +31,7 @@ class FilmReading(NamedTuple):
     votes: jax.Array
     tied: jax.Array
     regions: jax.Array
+    means: jax.Array
 
 
 def read_films(
@@ -39,6 +41,8 @@ def read_films(
     shots: int,
     queries: int,
     pooled: bool = False,
+    ordered: bool = False,
+    whole: bool = False,
 ) -> Callable[[Any, ImageStore, jax.Array, jax.Array], FilmReading]:
     """Builds the reading of films by regions that vote (Min and Kang 2018, section 4).
 
@@ -52,19 +56,26 @@ def read_films(
       shots: support films a class.
       queries: query films a class.
       pooled: one adaptation on all regions' images together instead of one a region.
+      ordered: labels are in the order of the store's classes, for learners of ordered classes;
+        otherwise in a new order each time.
+      whole: the learner is asked of a film with all of its regions as one example `[R, ...]`.
 
     Returns:
       `(meta_params, store, seed, index) -> FilmReading`, pure; the store's images are `[N, R, ...]`
       and all its classes are used. Draws of one seed and index are the same films for any learner.
+      A film of which some region's answer is not finite has the answer -1, which is never right.
     """
 
     def read(meta_params, store, seed, index):
         ways = len(store.members)
         drawn = draw(task_key(seed, index, 0), store, ways, shots, queries)
         key = learner_key(task_key(seed, index, 0))
-        count = store.images.shape[1]
+        if ordered:
+            ascending = jnp.argsort(drawn.classes)
+            drawn = jax.tree.map(lambda leaf: leaf[ascending], drawn)
+        count = 1 if whole else store.images.shape[1]
         # Region r of film i is row i * count + r of the flat images.
-        images = store.images.reshape(-1, *store.images.shape[2:])
+        images = store.images if whole else store.images.reshape(-1, *store.images.shape[2:])
         in_class_order = jnp.argsort(drawn.classes)
 
         def episode_of(region):
@@ -92,12 +103,18 @@ def read_films(
             logits = jax.lax.map(one_region, regions)
         by_prediction = jnp.swapaxes(logits, 0, 1)
         voted = jax.vmap(vote)(by_prediction)
+        finite = jnp.isfinite(by_prediction).all(-1)
+
+        def unless(classes, known):
+            return jnp.where(known, classes, -1).astype(jnp.int32)
+
         return FilmReading(
             films=drawn.query.reshape(-1),
             truth=jnp.repeat(drawn.classes, queries),
-            votes=voted.classes,
+            votes=unless(voted.classes, finite.all(1)),
             tied=voted.tied,
-            regions=by_prediction.argmax(-1).astype(jnp.int32),
+            regions=unless(by_prediction.argmax(-1), finite),
+            means=unless(jax.vmap(mean_of_probabilities)(by_prediction).argmax(-1), finite.all(1)),
         )
 
     return read

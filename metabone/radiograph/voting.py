@@ -57,3 +57,26 @@ def vote(logits: jax.Array) -> Vote:
         classes=jnp.argmax(elected, axis=-1).astype(jnp.int32),
         tied=leading.sum(axis=-1) > 1,
     )
+
+
+def mean_of_probabilities(logits: jax.Array, weights: jax.Array | None = None) -> jax.Array:
+    """What the regions say together when each is heard by how sure it is.
+
+    Args:
+      logits: [R, Q, W] of any float dtype, the scores of R regions on Q films for W classes.
+      weights: [R], at least zero and not all of them; None for equal ones.
+
+    Returns:
+      [Q, W] log of the weighted mean of the regions' softmax probabilities.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> unsure_and_sure = jnp.array([[[1.0, 0.0]], [[0.0, 3.0]]])
+      >>> int(mean_of_probabilities(unsure_and_sure).argmax())
+      1
+    """
+    chex.assert_rank(logits, 3)
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    weights = jnp.ones(len(logits), logits.dtype) if weights is None else weights
+    shares = (weights / weights.sum()).astype(logits.dtype)[:, None, None]
+    return jax.nn.logsumexp(jax.nn.log_softmax(logits, axis=-1), axis=0, b=shares)

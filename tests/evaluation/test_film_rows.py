@@ -25,18 +25,21 @@ def reading():
         votes=np.array(votes),
         tied=np.array(tied, bool),
         regions=np.array(regions),
+        means=np.array(votes)[:, ::-1],
     )
 
 
-def test_each_norm_has_a_row_of_the_vote_and_one_of_each_region(reading):
+def test_each_norm_has_rows_of_the_vote_of_the_mean_and_of_each_region(reading):
     rows = rows_of(reading, ["inductive", "transductive"], learning="meta", shots=5, paper=0.533)
     common = {"learning": "meta", "shots": 5, "metric": "accuracy", "unit": "draws", "n": 2}
     # Right in the two draws: of the vote and of either region.
     expected = [
         ("inductive", "vote", 1.0, 0.75),
+        ("inductive", "mean", 0.0, 1.0),
         ("inductive", 1, 1.0, 0.75),
         ("inductive", 2, 0.5, 0.75),
         ("transductive", "vote", 0.0, 1.0),
+        ("transductive", "mean", 1.0, 0.75),
         ("transductive", 1, 0.0, 1.0),
         ("transductive", 2, 0.0, 0.75),
     ]
@@ -50,7 +53,7 @@ def test_each_norm_has_a_row_of_the_vote_and_one_of_each_region(reading):
         assert row["covers"] == "other films of these classes"
         vote_alone = {"paper", "tie_rate", "mean_of_first_5"}
         assert (row.keys() & vote_alone) == (vote_alone if region == "vote" else set())
-    inductive, transductive = rows[0], rows[3]
+    inductive, transductive = rows[0], rows[4]
     assert inductive["paper"] == transductive["paper"] == 0.533
     assert (inductive["tie_rate"], transductive["tie_rate"]) == (3 / 8, 0.0)
     assert inductive["mean_of_first_5"] == pytest.approx(0.875)
@@ -66,8 +69,9 @@ def test_rows_say_how_many_stages_off_and_how_far_from_chance_answers_are():
         votes=votes[:, None],
         tied=np.zeros((2, 1, 3), bool),
         regions=np.stack([votes, truth], 1)[:, None],
+        means=votes[:, None],
     )
-    vote, first, second = rows_of(reading, ["inductive"], shots=1)
+    vote, _, first, second = rows_of(reading, ["inductive"], shots=1)
     assert vote["mae_stages"] == first["mae_stages"] == pytest.approx(3 / 6)
     # Chance: every truth against every answer.
     by_chance = np.mean((truth.ravel()[:, None] - votes.ravel()) ** 2)
@@ -86,6 +90,7 @@ def test_the_mean_of_the_first_five_draws_stands_beside_that_of_all():
         votes=1 - right[:, None],
         tied=np.zeros((7, 1, 1), bool),
         regions=1 - right[:, None, None],
+        means=1 - right[:, None],
     )
     (row,) = rows_of(reading, ["inductive"], learning="base")
     assert row["region"] == "vote"  # a single region has no row of its own

@@ -205,3 +205,80 @@ def test_task_accuracies_are_those_of_a_plain_loop_over_tasks(films):
         expected.append((nearest == np.arange(WAYS)[:, None]).mean())
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert len(set(expected)) > 1
+
+
+def _films(regions=REGIONS):
+    rng = np.random.default_rng(5)
+    labels = np.repeat(np.arange(WAYS), 6)
+    images = rng.normal(size=(len(labels), regions, 2, 2, 1)).astype(np.float32)
+    images += 0.8 * labels[:, None, None, None, None].astype(np.float32)
+    return build_store(images, labels), labels
+
+
+def test_ordered_tasks_have_the_same_films_and_their_labels_in_order():
+    store, labels = _films()
+
+    def adapt(meta_params, support, key):
+        # Labels must ascend with the class, which the mean grey of the support tells.
+        return _class_means(meta_params, support, key)
+
+    def predict(means, images):
+        greys = means.mean(-1)
+        in_order = (jnp.diff(greys) > 0).all()
+        return jnp.where(in_order, 1.0, 0.0) * jnp.eye(WAYS)[jnp.zeros(len(images), int)]
+
+    sizes = dict(shots=5, queries=1)
+    firsts = {}
+    for ordered in (False, True):
+        read = jax.jit(read_films(_learner(adapt, predict), [predict], ordered=ordered, **sizes))
+        firsts[ordered] = [read((), store, 0, index) for index in range(4)]
+    for plain, sorted_ in zip(*firsts.values(), strict=True):
+        assert sorted(plain.films.tolist()) == sorted(sorted_.films.tolist())
+        assert sorted_.truth.tolist() == list(range(WAYS))
+        np.testing.assert_array_equal(labels[sorted_.films], sorted_.truth)
+
+
+def test_a_learner_of_whole_films_is_asked_of_all_regions_at_once():
+    store, labels = _films()
+    read = read_films(NEAREST_MEAN, [_nearness], shots=2, queries=3, whole=True)
+    reading = jax.jit(read)((), store, 1, 0)
+    drawn = draw(task_key(1, 0, 0), store, WAYS, 2, 3)
+    flat = np.asarray(store.images).reshape(len(labels), -1)
+    means = flat[np.asarray(drawn.support)].mean(1)
+    asked = flat[np.asarray(drawn.query).reshape(-1)]
+    nearest = ((asked[:, None] - means) ** 2).sum(-1).argmin(-1)
+    expected = np.asarray(drawn.classes)[nearest]
+    for answers in (reading.votes[0], reading.means[0], reading.regions[0, 0]):
+        np.testing.assert_array_equal(answers, expected)
+
+
+def test_the_mean_of_probabilities_hears_how_sure_a_region_is():
+    store, _ = _films()
+    reading = jax.jit(read_films(NEAREST_MEAN, [_nearness], shots=3, queries=3))((), store, 0, 0)
+    drawn = draw(task_key(0, 0, 0), store, WAYS, 3, 3)
+    images = np.asarray(store.images).reshape(-1, REGIONS, 4)
+    total = 0
+    for region in range(REGIONS):
+        means = images[np.asarray(drawn.support), region].mean(1)
+        asked = images[np.asarray(drawn.query).reshape(-1), region]
+        odds = np.exp(-((asked[:, None] - means) ** 2).sum(-1))
+        total = total + odds / odds.sum(-1, keepdims=True)
+    expected = np.asarray(drawn.classes)[total.argmax(-1)]
+    np.testing.assert_array_equal(reading.means[0], expected)
+
+
+def test_an_answer_that_is_not_finite_is_never_right():
+    store, _ = _films()
+
+    def predict(means, images):
+        # The first film that is asked has no answer in one region.
+        found = _nearness(means, images)
+        bad = images[:1].reshape(1, -1)[:, 0] > 1.0
+        return found.at[0, 0].set(jnp.where(bad[0], jnp.nan, found[0, 0]))
+
+    learner = _learner(_class_means, predict)
+    reading = jax.jit(read_films(learner, [predict], shots=3, queries=3))((), store, 0, 0)
+    alone = np.asarray(reading.regions[0])
+    assert (alone[:, 1:] >= 0).all() and (alone[:, 0] == -1).any()
+    assert reading.votes[0, 0] == reading.means[0, 0] == -1
+    assert (reading.votes[0, 1:] >= 0).all()

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metabone.radiograph.voting import vote
+from metabone.radiograph.voting import mean_of_probabilities, vote
 
 
 def one_film(*regions):
@@ -117,3 +117,19 @@ def test_half_precision_scores_give_int32_classes_and_bool_ties():
 def test_scores_without_a_region_axis_are_refused():
     with pytest.raises(AssertionError, match="rank"):
         vote(jnp.zeros((4, 5)))
+
+
+def test_the_mean_of_probabilities_is_that_of_the_regions_each_by_its_weight():
+    logits = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32)
+    odds = np.exp(logits)
+    shares = odds / odds.sum(-1, keepdims=True)
+    weights = np.array([0.5, 0.0, 1.5])
+    found = mean_of_probabilities(jnp.asarray(logits), jnp.asarray(weights))
+    np.testing.assert_allclose(np.exp(found), (0.5 * shares[0] + 1.5 * shares[2]) / 2, rtol=1e-5)
+    plain = mean_of_probabilities(jnp.asarray(logits))
+    np.testing.assert_allclose(np.exp(plain), shares.mean(0), rtol=1e-5)
+
+
+def test_the_mean_of_sure_and_equal_regions_is_finite():
+    logits = jnp.array([[[1000.0, 0.0]], [[0.0, 1000.0]]])
+    np.testing.assert_allclose(np.exp(mean_of_probabilities(logits)), [[0.5, 0.5]], rtol=1e-6)
