@@ -49,6 +49,8 @@ _STYLE = """
 .nearest { display: grid; gap: .6rem; margin: .4rem 0 0;
   grid-template-columns: repeat(auto-fill, minmax(5rem, 1fr)); max-width: 24rem; }
 .nearest figcaption { font-size: .8rem; overflow-wrap: anywhere; }
+.without { width: 100%; font-size: .85rem; }
+.without th.label { white-space: normal; min-width: 0; }
 .mark { color: var(--c1); }
 td.words, th.words { text-align: left; white-space: normal; min-width: 9rem; }
 th.file { min-width: 9rem; max-width: 18rem; white-space: normal; overflow-wrap: anywhere; }
@@ -288,8 +290,8 @@ def _without(film: FilmPage) -> str:
         "one region is not looked at."
     )
     return (
-        f'<div><p class="note">{caption}</p>\n<table><thead><tr><th scope="col" class="label">'
-        'without</th><th scope="col">points</th></tr></thead>\n'
+        f'<div><p class="note">{caption}</p>\n<table class="without"><thead><tr>'
+        '<th scope="col" class="label">without</th><th scope="col">points</th></tr></thead>\n'
         f"<tbody>{lines}</tbody></table></div>"
     )
 

@@ -105,6 +105,7 @@ def adapt(
     view = FilmView((width, width, channels), hands, sex=height > width)
     seen = GivenFilms(images, view.channels, sex)
     films = to_arrays(view, seen.read())
+    named = groups is not None or seen.all_named
     if groups is None:
         groups = seen.patients
     kept = films.rows
@@ -119,7 +120,7 @@ def adapt(
 
     task = FilmLearner(trained, len(found), films.images, numbers)
     apart = task.cross_validate(trained.meta_params, folds, seed)
-    baselines = {_PIXELS: _nearest_mean(films.images, numbers, folds)}
+    baselines = {_PIXELS: _nearest_mean(view.pixels(films.images), numbers, folds)}
     if jax.tree.leaves(trained.meta_params):
         untrained = task.cross_validate(task.untrained(seed), folds, seed)
         baselines[_UNTRAINED] = untrained.logits.argmax(-1)
@@ -144,7 +145,7 @@ def adapt(
         "learner": dict(trained.about),
         "likeness": "pixels" if trained.features is None else "features",
         "seed": seed,
-        "patients_known": groups is not None,
+        "patients_known": named,
         "notes": [*(() if given is None else given.notes), *seen.notes, *films.notes],
         "refused": refused,
         **({} if given is None else given.stated._asdict()),

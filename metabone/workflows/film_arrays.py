@@ -11,6 +11,7 @@ from PIL import Image
 from metabone.datasets import reading
 from metabone.datasets.film_bytes import OwnFilm
 from metabone.errors import InputError
+from metabone.radiograph.sex import with_sex_row
 from metabone.workflows.hand_regions import HandRegions
 
 THUMBNAIL = 96
@@ -70,8 +71,6 @@ class FilmView(NamedTuple):
         while lot := list(islice(films, _LOT)):
             for film, seen in zip(lot, self._look(lot), strict=True):
                 if self.sex and seen.image is not None:
-                    from metabone.radiograph.sex import with_sex_row
-
                     told = with_sex_row(seen.image[None], np.array([film.sex]))
                     seen = seen._replace(image=told[0])
                 yield seen._replace(notes=(*film.conversions, *seen.notes))

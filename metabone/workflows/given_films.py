@@ -16,6 +16,7 @@ class GivenFilms:
 
     Attributes:
       patients: a name a film, after `read`, where files name patients; else None.
+      all_named: whether the files of all films do.
       notes: how patients are known, after `read`.
     """
 
@@ -36,6 +37,7 @@ class GivenFilms:
           InputError: sex is not given, or of another number of films.
         """
         self.patients: list[str] | None = None
+        self.all_named = False
         self.notes: tuple[str, ...] = ()
         self._images, self._channels = images, channels
         on_disk = isinstance(images, LabelledFilms)
@@ -56,15 +58,16 @@ class GivenFilms:
         if not isinstance(self._images, LabelledFilms):
             yield from films_of_arrays(self._images, self._channels, self._sex)
             return
-        patients = []
+        found: list[str | None] = []
         for row, film in enumerate(self._images.read(self._channels)):
-            patients.append(film.group or f"film {row}")
+            found.append(film.group)
             yield film if self._sex is None else film._replace(sex=self._sex[row])
-            known = sum(not name.startswith("film ") for name in patients)
+        known = sum(group is not None for group in found)
         if known and self._images.groups is None:
-            self.patients = patients
+            self.patients = [group or f"film {row}" for row, group in enumerate(found)]
+            self.all_named = known == len(found)
             self.notes = (
-                f"patients told apart by the DICOM files' own numbers ({known} of {len(patients)} "
+                f"patients told apart by the DICOM files' own numbers ({known} of {len(found)} "
                 "films), of which nothing is kept",
             )
 

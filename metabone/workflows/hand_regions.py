@@ -64,7 +64,7 @@ class HandRegions:
 
     @functools.cached_property
     def net(self) -> PointNet:
-        """The key-point network; `InputError` where it is not the one that was learned with."""
+        """The key-point network, see `check`."""
         net = point_net_of(self.key_points)
         found = weights_sha256(net)
         if found != self.weights:
@@ -74,6 +74,10 @@ class HandRegions:
                 "--key_points says where they are"
             )
         return net
+
+    def check(self) -> None:
+        """Raises `InputError` where the key-point network is missing or another."""
+        _ = self.net
 
     def cut(self, films: Sequence[np.ndarray]) -> list[HandCut]:
         """Cuts the regions of films; those of one film depend on no other.

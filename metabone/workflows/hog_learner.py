@@ -6,6 +6,9 @@ from metabone.episodes.sampling import scale
 from metabone.learners.base import MetaLearner
 from metabone.learners.logistic import logistic_head
 from metabone.learners.ordinal import ordinal_head
+from metabone.nets.heads import with_head
+from metabone.nets.hog import hog_net
+from metabone.radiograph.sex import SEX_WEIGHT
 from metabone.workflows.learned_runs import features_of
 from metabone.workflows.trained import Trained
 
@@ -13,7 +16,6 @@ HOG = "hog"
 """What it is called where a learner is named."""
 
 SIZE = 64
-_SEX = 0.1  # its weight beside features whose variances sum to one
 
 
 def hog_learner(*, ordered: bool = False, sex: bool = False) -> Trained:
@@ -27,10 +29,7 @@ def hog_learner(*, ordered: bool = False, sex: bool = False) -> Trained:
     Returns:
       It, without meta-parameters.
     """
-    from metabone.nets.heads import with_head
-    from metabone.nets.hog import hog_net
-
-    network = with_head(hog_net(), 0, beside=_SEX if sex else None)
+    network = with_head(hog_net(), 0, beside=SEX_WEIGHT if sex else None)
     shape = (SIZE + sex, SIZE, 1)
 
     def learner_for(ways: int) -> MetaLearner:

@@ -62,7 +62,7 @@ def predict_films(model: Model, films: str | os.PathLike) -> FilmsRead:
     """
     listed, view = list_films(films), model.view
     if model.hands is not None:
-        model.hands.net  # noqa: B018  (other key points are refused before a film is read)
+        model.hands.check()
     unreadable: dict[str, str] = {}
     names: list[str] = []
 

@@ -1,9 +1,14 @@
+import io
 import os
 import zipfile
 
 import numpy as np
+import pydicom
 import pytest
+from PIL import Image
 
+from metabone.datasets import reading
+from metabone.datasets.film_bytes import film_of_bytes
 from metabone.datasets.own_films import films_in_words, list_films, read_labelled_films
 from metabone.errors import InputError
 
@@ -170,3 +175,94 @@ def test_no_films_are_one_line(tmp_path, name):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=name):
         list_films(tmp_path / name)
+
+
+def dicom(path, pixels, patient, **elements):
+    """A DICOM film of a patient with a name, as one would come from an archive."""
+    data = pydicom.Dataset()
+    data.file_meta = pydicom.dataset.FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    data.SOPClassUID, data.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", "1.2.3"
+    data.PatientID, data.PatientName = patient, f"Name^{patient}"
+    data.Rows, data.Columns = pixels.shape
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.BitsAllocated = data.BitsStored = 8
+    data.HighBit, data.PixelRepresentation = 7, 0
+    for keyword, value in elements.items():
+        setattr(data, keyword, value)
+    data.PixelData = pixels.tobytes()
+    data["PixelData"].VR = "OB"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data.save_as(path, enforce_file_format=True)
+
+
+def test_dicom_films_of_any_name_are_read_and_tell_sex_and_patients(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 4, 6), np.uint8)
+    names = [f"films/{'ab'[number // 3]}/IM{number:04}" for number in range(6)]
+    for number, name in enumerate(names):
+        dicom(tmp_path / name, pixels[number], f"P{number // 2}", PatientSex="FM"[number % 2])
+    lines = [f"{name},{name.split('/')[1]}" for name in names]
+    (tmp_path / "films.csv").write_text("\n".join(["file,label", *lines]))
+    for place in (tmp_path / "films", tmp_path / "films.csv"):
+        films = read_labelled_films(place)
+        found, again = list(films.read(1)), list(films.read(1))
+        np.testing.assert_array_equal([film.pixels for film in found], pixels)
+        assert [film.sex for film in found] == ["F", "M"] * 3
+        groups = [film.group for film in found]
+        assert groups[0] == groups[1] != groups[2] == groups[3] != groups[4] == groups[5]
+        assert not set(groups) & {film.group for film in again}  # Another salt each time.
+        colour = next(films.read(3)).pixels
+        np.testing.assert_array_equal(colour, np.repeat(pixels[0][..., None], 3, -1))
+
+
+def test_damaged_dicom_is_one_line_that_names_no_patient(tmp_path):
+    dicom(tmp_path / "x.dcm", np.zeros((4, 6), np.uint8), "Jo-77", Rows=4000)
+    ((film, reason),) = list_films(tmp_path / "x.dcm").read(1)
+    assert film is None and reason.isprintable() and "Jo-77" not in reason
+
+
+def pictures():
+    """PNG and JPEG of 8 bits, in the modes that they have."""
+    rng = np.random.default_rng(0)
+    for channels in (1, 2, 3, 4):
+        yield Image.fromarray(rng.integers(0, 256, (5, 7, channels), np.uint8).squeeze())
+    yield Image.frombytes("CMYK", (7, 5), rng.integers(0, 256, 140, np.uint8).tobytes())
+    yield Image.fromarray(rng.integers(0, 256, (5, 7, 3), np.uint8)).convert("P")
+    yield Image.fromarray(rng.integers(0, 256, (5, 7), np.uint8)).convert("1")
+
+
+@pytest.mark.parametrize("turn", [1, 6])
+def test_pixels_of_8_bit_pictures_are_those_that_the_reader_of_images_gives(turn):
+    count, exif = 0, Image.Exif()
+    exif[0x0112] = turn
+    for image in pictures():
+        for kind in ("PNG", "JPEG"):
+            file = io.BytesIO()
+            try:
+                image.save(file, kind, exif=exif)
+            except OSError:
+                continue  # The format has no such mode.
+            for channels in (1, 3):
+                read = film_of_bytes(file.getvalue(), "x", channels).pixels
+                expected = reading.decode(file.getvalue(), "x", channels).image
+                np.testing.assert_array_equal(read, expected)
+                count += 1
+    assert count >= 20
+
+
+def test_12_bits_in_16_are_the_same_greys_in_any_format_and_channels():
+    deep = (np.arange(256, dtype=np.uint16).reshape(16, 16) * 16) + 15
+    for channels in (1, 3):
+        for kind in ("TIFF", "PNG"):
+            file = io.BytesIO()
+            Image.fromarray(deep).save(file, kind)
+            read = film_of_bytes(file.getvalue(), "x", channels).pixels.reshape(16, 16, -1)
+            assert np.abs(read - (deep / 4095 * 255)[..., None]).max() <= 0.51
+
+
+def test_films_to_be_read_may_be_named_by_a_table_that_tells_sex(table):
+    films = list_films(table(["file,sex", "1.png,f", "0.png,"]))
+    assert films.files == ("1.png", "0.png") and films.sex == ("F", "")
+    assert [film.pixels.shape for film, _ in films.read(1)] == [(24, 16)] * 2
+    with pytest.raises(InputError, match=r"films.csv: its first line must name file once"):
+        list_films(table(["name", "1.png"]))

@@ -203,7 +203,8 @@ def test_what_adapt_cannot_take_is_one_line(small, refused, tmp_path):
     (labelled / "light" / "5.png").write_bytes((labelled / "=dark" / "0.png").read_bytes())
     assert "the same image under two labels" in refused("adapt", films=labelled, out=out)
     (labelled / "light" / "5.png").write_bytes(b"no film")
-    assert "light/5.png: not a DICOM, PNG, JPEG or TIFF" in refused("adapt", films=labelled, out=out)
+    wrong = refused("adapt", films=labelled, out=out)
+    assert "light/5.png: not a DICOM, PNG, JPEG or TIFF file" in wrong
     assert not out.exists()
 
 

@@ -13,6 +13,9 @@ import safetensors.numpy
 from PIL import Image
 
 import metabone as mb
+from metabone.datasets.film_bytes import OwnFilm
+from metabone.datasets.own_films import LabelledFilms
+from metabone.datasets.stated import Stated
 from metabone.episodes.sampling import scale
 from metabone.learners.embedding import r2d2
 from metabone.nets.networks import conv_net
@@ -165,6 +168,32 @@ def test_copies_and_patients_are_never_learned_from_and_tested_on(trained, monke
     ((units, folds),) = seen
     assert units[11] == units[12] == units[13] == units[10] and folds[11] == folds[12]
     assert model.evaluation.units == 9 and "9 in all" in model.summary()["Accuracy"]
+
+
+class DicomFilms(LabelledFilms):
+    """Films on disk whose files name patients, two films each, but for the last two."""
+
+    def read(self, channels):
+        for row, image in enumerate(bright(8)[0]):
+            yield OwnFilm(image, (), group=f"hash {row // 2}" if row < 18 else None)
+
+
+def test_patients_that_files_name_are_kept_together_unless_the_user_names_some(trained):
+    labels = tuple(bright(8)[1].tolist())
+    files = tuple(f"{row}.dcm" for row in range(20))
+    films = DicomFilms("films", files, labels, None, None, None, (), Stated("", ""))
+    model = mb.adapt(films, learner=trained)
+    assert model.evaluation.units == 11 and not model.about["patients_known"]
+    (note,) = [note for note in model.about["notes"] if "patients" in note]
+    assert note.startswith("patients told apart by the DICOM files' own numbers (18 of 20 films)")
+    assert "hash" not in json.dumps(model.about)
+    named = films._replace(groups=tuple(f"p{row % 10}" for row in range(20)))
+    model = mb.adapt(named, learner=trained)
+    assert (
+        model.evaluation.units == 10
+        and model.about["patients_known"]
+        and not any("DICOM" in n for n in model.about["notes"])
+    )
 
 
 @pytest.mark.parametrize("dimensions", [2, 30])
@@ -339,6 +368,8 @@ def test_no_model_is_one_line(tmp_path, name):
         (dict(labels=["a"] * 18 + ["b"] * 2), "class 'b' has 2 films; at least 3"),
         (dict(labels=["a"] * 3), "3 labels for 20 films"),
         (dict(labels=[0.5] * 20), "expected one string or integer a film"),
+        (dict(labels=[1, "b"] * 10), "labels are strings and numbers; expected all of one kind"),
+        (dict(classes=["a", "b", "c"]), "classes a, b, c: expected those of the films"),
         (dict(groups=[1] * 3), "3 groups for 20 films"),
         (dict(groups=[1] * 20), "all its films are copies or of one patient"),
         (dict(seed=2**32), "seed (=4294967296)"),
@@ -346,6 +377,7 @@ def test_no_model_is_one_line(tmp_path, name):
         (dict(learner="nowhere"), "nowhere"),
         (dict(learner=mb.protonet(lambda: None, ways=2)), "learner is a MetaLearner: expected"),
         (dict(images=np.zeros((20, 8, 8))), "image 0: of dtype float64, expected uint8"),
+        (dict(images=np.full((20, 8, 8), np.nan)), "image 0: has values that are not finite"),
         (dict(images=np.zeros((20, 8, 8, 2), np.uint8)), "image 0: of shape (8, 8, 2)"),
         (dict(images=np.zeros((20, 8, 8), np.uint8)), "are the same image under two labels"),
     ],
@@ -413,3 +445,34 @@ def test_card_tells_the_learners_own_figures_in_words(model):
     about = {**model.about, "learner": {"learner": "R2-D2", **figures}}
     card = model_card(dataclasses.replace(model, about=about), "program", "weights")
     assert "- accuracy on simulated hands: left and right hands 99.1 %" in card
+
+
+def test_the_cards_program_names_classes_as_they_are_and_stays_one_block(model):
+    from metabone.workflows.model_card import model_card
+
+    odd = dataclasses.replace(model, classes=("<12 months", "`b`\n```"))
+    card = model_card(odd, "program", "weights")
+    assert "# of <12 months, 'b'\N{REPLACEMENT CHARACTER}'''\n" in card
+    assert "| &lt;12 months | 10 |" in card and card.count("```") == 2
+
+
+def test_classes_come_in_the_order_that_is_given(trained):
+    images, labels = bright(12, names=("late", "early", "middle"))
+    order = ["early", "middle", "late"]
+    model = mb.adapt(images, labels, learner=trained, classes=order, ordered=True)
+    assert model.classes == tuple(order) and list(model.counts) == order
+    numbers = [order.index(label) for label in labels]
+    np.testing.assert_array_equal(model.films.labels, numbers)
+    assert "stages on the average" in model.summary()["Stages"]
+
+
+def test_stage_error_and_kappa_are_those_of_the_answers():
+    answers = np.array([0, 1, 2, 2, 0, 2])
+    labels = np.array([0, 1, 2, 0, 0, 1])
+    parts = np.array([0, 0, 0, 1, 1, 1]), np.arange(6)
+    found = evaluate(np.eye(3)[answers], labels, *parts, {}, ordered=True)
+    assert found.stage_error == pytest.approx(3 / 6)
+    by_chance = np.mean((labels[:, None] - answers) ** 2)
+    assert found.kappa == pytest.approx(1 - (5 / 6) / by_chance)
+    plain = evaluate(np.eye(3)[answers], labels, *parts, {})
+    assert plain.stage_error is None and plain.kappa is None
