@@ -20,6 +20,7 @@ MODULES = {
     "meta-dataset": "experiments.meta_dataset",
     "benchmark": "experiments.benchmark",
     "pretrain": "experiments.pretrain",
+    "key-points": "experiments.key_points",
     "runs": "commands.runs",
     "compare": "commands.compare",
 }

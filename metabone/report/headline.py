@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from metabone.report import page
+from metabone.report.point_tables import points_in_words
 from metabone.report.result import (
     Presentation,
     Row,
@@ -60,7 +61,7 @@ def answer(run: Run, show: Presentation) -> str:
     rows = main_rows(run.result, norms[0]) if norms else []
     rows = [row for row in rows if row.get("mean") is not None]
     if not rows:
-        return "There is no figure yet."
+        return points_in_words(run.result) or "There is no figure yet."
     if run.result.get("ranking"):
         found = _first_place(run.result["ranking"])
     else:

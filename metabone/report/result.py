@@ -64,6 +64,11 @@ _PRESENTATIONS = {
             "not trained on, from a few images each?"
         ),
     ),
+    "key_points": Presentation(
+        title="The key points of hands",
+        question="How far from their place are the 21 points of a hand that the network finds?",
+        noun="films",
+    ),
 }
 
 
@@ -105,8 +110,15 @@ _SCALES = {
     "mae": Scale("Mean absolute error", "months", 1.0, 1, higher_is_better=False),
     "mae_stages": Scale("Mean absolute error", "stages", 1.0, 2, higher_is_better=False),
     "kappa": Scale("Quadratic weighted kappa", decimals=2),
+    "point_error": Scale("Median error", "% of hand length", 100.0, 2, higher_is_better=False),
+    "points_beyond": Scale("Points off by over 5 %", "%", 100.0, 2, higher_is_better=False),
+    "joints_within": Scale("Hands with six joints within 5 %", "%", 100.0, 1),
     "ece": Scale("Expected calibration error", "%", 100.0, 1, higher_is_better=False),
 }
+
+
+POINT_METRICS = ("point_error", "points_beyond", "joints_within")
+"""Of key points; their rows know no shots."""
 
 
 def scale_of(metric: str) -> Scale:
@@ -127,6 +139,7 @@ def select(rows: Iterable[Row], **fields: Any) -> list[Row]:
 def main_rows(result: Result, norm: str | None) -> list[Row]:
     """Rows of the experiment's first metric that answer for the whole film, not one region."""
     rows = [r for r in result.get("rows", ()) if norm is None or r.get("norm") == norm]
+    rows = [r for r in rows if r["metric"] not in POINT_METRICS]
     whole = [r for r in rows if r.get("region") in (None, "vote")]
     if not whole and len({r["region"] for r in rows}) == 1:
         whole = rows

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from metabone.report.point_tables import points_table
 from metabone.report.published import Reference
 from metabone.report.ranked_tables import ranking_table
 from metabone.report.result import (
@@ -34,7 +35,7 @@ def all_tables(result: Result) -> list[Table]:
             tables.append(gains_table(result, norm))
     for norm in norms_of(result)[:1]:
         tables.append(region_table(result, norm))
-    tables.append(ranking_table(result))
+    tables += [ranking_table(result), points_table(result)]
     return [table for table in tables if table]
 
 

@@ -15,6 +15,7 @@ SECTIONS: tuple[Section, ...] = (
     headline.headline,
     sections.results,
     sections.ranking,
+    sections.points,
     sections.other_norms,
     film_sections.regions,
     sections.confusions,
