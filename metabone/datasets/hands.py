@@ -1,6 +1,5 @@
 """Prepared hands as films to classify: regions along the bones, moved onto simulated templates."""
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -11,15 +10,32 @@ from PIL import Image
 
 from metabone.datasets import reading
 from metabone.datasets.fingerprints import content_sha256
-from metabone.datasets.prepared_hands import LABELS, PreparedHands, read_prepared
+from metabone.datasets.hand_labels import HandLabel, read_hand_labels
+from metabone.datasets.prepared_hands import (
+    LABELS,
+    PreparedHands,
+    in_words,
+    kind_of,
+    read_prepared,
+)
 from metabone.datasets.progress import progress
-from metabone.datasets.rsna import EXAMPLE_EDGE, Row, read_labels
+from metabone.datasets.rsna import EXAMPLE_EDGE
 from metabone.errors import InputError
 from metabone.provenance import Provenance
 from metabone.radiograph.films import FilmSet, spread_over_classes
 from metabone.radiograph.region_sets import Region, region_boxes, region_set
 from metabone.radiograph.region_templates import registered_regions, simulated_templates
-from metabone.radiograph.stages import MONTH_CUTS, check_cuts, month_names, stages_by_months
+from metabone.radiograph.stages import (
+    MERGE_SMI,
+    MONTH_CUTS,
+    MergeTable,
+    check_cuts,
+    check_merge,
+    merge_names,
+    merge_stages,
+    month_names,
+    stages_by_months,
+)
 
 _CHUNK = 32
 
@@ -31,6 +47,7 @@ def load(
     regions: str = "min_kang_6",
     size: int = 64,
     cuts: Sequence[float] = MONTH_CUTS,
+    merge: MergeTable = MERGE_SMI,
     examples: int = 12,
 ) -> FilmSet:
     """Loads the films that can be used and that `labels.csv` names.
@@ -44,6 +61,7 @@ def load(
       regions: Which, of `region_sets.REGION_SETS`.
       size: Height and width of a region.
       cuts: Bone ages in months at which a new class begins.
+      merge: Stages of each class, where `labels.csv` has stages, which then count.
       examples: Number of whole films to keep, spread over the classes, padded to 512 x 512.
 
     Returns:
@@ -55,30 +73,44 @@ def load(
     """
     reading.check_size(size)
     check_cuts(cuts)
+    check_merge(merge)
     chosen = region_set(regions)
     prepared = read_prepared(path)
-    rows, left_out = _usable_rows(prepared)
+    labels, left_out = _usable(prepared)
+    class_of, class_names = _classes(labels, cuts, merge)
+    left_out.update({"of a stage in no class": int((class_of < 0).sum())})
+    labels = [label for label, known in zip(labels, class_of >= 0, strict=True) if known]
+    if not labels:
+        raise InputError(f"{path}: none of {left_out.total()} labelled films can be used")
+    classes = class_of[class_of >= 0]
     place = {name: index for index, name in enumerate(prepared.names)}
-    index = np.array([place[row.id] for row in rows])
-    told = _told(left_out, len(rows))
+    index = np.array([place[label.id] for label in labels])
+    told = _told(+left_out, len(labels))
     if told:
         print(f"{path}: {told}", file=sys.stderr)
-    images = _cut(prepared, [row.id for row in rows], prepared.points[index], chosen)
+    images = _cut(prepared, [label.id for label in labels], prepared.points[index], chosen)
     if size != images.shape[2]:
         images = np.stack(
             [[reading.resize(Image.fromarray(part), size)[..., 0] for part in f] for f in images]
         )
     images = images[..., None]
-    months = np.asarray([row.bone_age_months for row in rows], np.float32)
-    classes = stages_by_months(months, cuts)
     shown = spread_over_classes(classes, examples)
     whole = [
-        _padded(prepared.read_film(rows[at].id), prepared.points[index[at]], chosen) for at in shown
+        _padded(prepared.read_film(labels[at].id), prepared.points[index[at]], chosen)
+        for at in shown
     ]
+    months, stages = (
+        None if getattr(labels[0], name) is None else [getattr(label, name) for label in labels]
+        for name in ("bone_age_months", "stage")
+    )
+    # What a file says of sex counts where the labels do not say.
+    sex = np.asarray(
+        [label.sex or prepared.sexes[at] for label, at in zip(labels, index, strict=True)]
+    )
     return FilmSet(
         regions=images,
         classes=classes,
-        class_names=month_names(cuts),
+        class_names=class_names,
         patients=np.asarray([prepared.patients[at] for at in index]),
         region_names=tuple(region.name for region in chosen),
         examples=np.asarray([film for film, _ in whole], np.uint8).reshape(
@@ -89,49 +121,53 @@ def load(
         provenance=Provenance(
             source=source,
             kind="real",
-            sha256=content_sha256(images, months),
-            count=len(rows),
+            sha256=content_sha256(images, np.asarray(stages or months, np.float32)),
+            count=len(labels),
             citation=prepared.about["citation"],
             licence=prepared.about["licence"],
             conversions=_conversions(prepared, index, regions, told, size),
         ),
-        bone_age_months=months,
-        sex=np.asarray([row.sex for row in rows]),
+        stages=None if stages is None else np.asarray(stages, np.int32),
+        bone_age_months=None if months is None else np.asarray(months, np.float32),
+        sex=sex if (sex != "").any() else None,
     )
 
 
-def _usable_rows(prepared: PreparedHands) -> tuple[list[Row], Counter[str]]:
+def _usable(prepared: PreparedHands) -> tuple[list[HandLabel], Counter[str]]:
     """Labels of the films that can be used, and how many cannot for which reason."""
     place = prepared.path / LABELS
     if not place.is_file():
         raise InputError(
-            f"{place}: no such file; write one of id (a name of films.csv), bone_age_months, sex"
+            f"{place}: no such file; write one of id (a name of films.csv), bone_age_months or "
+            "stage, and sex"
         )
     usable = {name for name, good in zip(prepared.names, prepared.usable, strict=True) if good}
-    rows, left_out = [], Counter()
-    for row in read_labels(place):
-        if row.id in usable:
-            rows.append(row)
-        elif row.id in prepared.refusals:
-            left_out[_kind(prepared.refusals[row.id])] += 1
+    labels, left_out = [], Counter()
+    for label in read_hand_labels(place):
+        if label.id in usable:
+            labels.append(label)
+        elif label.id in prepared.refusals:
+            left_out[kind_of(prepared.refusals[label.id])] += 1
         else:
-            raise InputError(f"{place}: films.csv has no film {row.id!r}")
-    if not rows:
-        raise InputError(f"{prepared.path}: none of {left_out.total()} labelled films can be used")
-    return rows, left_out
+            raise InputError(f"{place}: films.csv has no film {label.id!a}")
+    return labels, left_out
 
 
-def _kind(reason: str) -> str:
-    """A reason without its figures, so that films refused for the same one are counted as such."""
-    return re.sub(r"\d+", "so many", re.split(r"[:;,]", reason)[0])
+def _classes(
+    labels: Sequence[HandLabel], cuts: Sequence[float], merge: MergeTable
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The class of each film, -1 for none, by its stage where that is known."""
+    if labels and labels[0].stage is not None:
+        return merge_stages([label.stage for label in labels], merge), merge_names(merge)
+    months = np.asarray([label.bone_age_months for label in labels], np.float32)
+    return stages_by_months(months, cuts), month_names(cuts)
 
 
 def _told(left_out: Counter[str], used: int) -> str:
     if not left_out:
         return ""
-    reasons = "; ".join(f"{count} {reason}" for reason, count in left_out.most_common())
     total = left_out.total()
-    return f"{total} of {total + used} labelled films left out: {reasons}"
+    return f"{total} of {total + used} labelled films left out: {in_words(left_out)}"
 
 
 def _cut(

@@ -10,12 +10,10 @@
 A person may edit `points.csv`, `films.csv` and `labels.csv`, and nobody vouches for the folder.
 """
 
-import csv
 import dataclasses
-import io
 import json
-import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from metabone.datasets import reading
+from metabone.datasets.edited_tables import number_of, read_bounded, table_rows, table_text
 from metabone.errors import InputError
 from metabone.radiograph.landmarks import POINT_NAMES, POINTS, hand_length
 from metabone.radiograph.region_sets import region_set
@@ -37,9 +36,7 @@ MAX_NAME = 100
 _POINT_COLUMNS = ("name", "point", "x", "y", "x_read", "y_read", "uncertainty")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _FARTHEST = 1e5
-_MAX_BYTES = 64 * 2**20
 _MAX_ABOUT_BYTES = 2**16
-_MAX_CELL = 2000
 _UNSAFE = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -140,7 +137,9 @@ class PreparedHands:
         if name not in self.names:
             raise InputError(f"{self.path}: no film {name!a} among the prepared ones")
         place = self.path / PICTURES / f"{name}.png"
-        data = _read_bytes(place, _MAX_BYTES)
+        if place.parent.is_symlink():
+            raise InputError(f"{place.parent}: a link; expected a folder of films")
+        data = read_bounded(place)
         return np.asarray(reading.decode(data, str(place), channels=1).image)
 
 
@@ -149,13 +148,27 @@ def is_safe_name(name: str) -> bool:
     return len(name) <= MAX_NAME and _NAME.fullmatch(name) is not None
 
 
+def kind_of(reason: str) -> str:
+    """A refusal without its figures, so that films refused for the same reason count as such.
+
+    >>> kind_of("no hand: its points are unsure by 15 % of its length")
+    'no hand'
+    """
+    return re.sub(r"\d+", "some", re.split(r"[:;]|, by ", reason)[0])
+
+
+def in_words(kinds: Counter[str]) -> str:
+    """How many films were refused for which reason, the commonest first."""
+    return "; ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+
+
 def films_text(rows: Iterable[FilmRow]) -> str:
     """`films.csv` of these rows; no cell begins as a formula of a spreadsheet would."""
 
     def safe(cell: str) -> str:
         return f"'{cell}" if cell.startswith(_UNSAFE) else cell
 
-    return _table(_FILM_COLUMNS, (map(safe, dataclasses.astuple(row)) for row in rows))
+    return table_text(_FILM_COLUMNS, (map(safe, dataclasses.astuple(row)) for row in rows))
 
 
 def points_text(names: Sequence[str], points: np.ndarray, uncertainty: np.ndarray) -> str:
@@ -176,7 +189,7 @@ def points_text(names: Sequence[str], points: np.ndarray, uncertainty: np.ndarra
                 x, y = (f"{value:.2f}" for value in at)
                 yield name, point, x, y, x, y, f"{far:.4f}"
 
-    return _table(_POINT_COLUMNS, lines())
+    return table_text(_POINT_COLUMNS, lines())
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -197,7 +210,7 @@ def read_about(path: Path) -> dict[str, Any]:
     if not place.is_file():
         raise InputError(f"{path}: no prepared hands ({ABOUT} is missing): prepare-hands makes it")
     try:
-        about = json.loads(_read_bytes(place, _MAX_ABOUT_BYTES).decode("utf-8"))
+        about = json.loads(read_bounded(place, _MAX_ABOUT_BYTES).decode("utf-8"))
     except (ValueError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
@@ -257,7 +270,7 @@ def read_prepared(path: Path) -> PreparedHands:
 
 def _film_rows(place: Path) -> Iterator[FilmRow]:
     names: set[str] = set()
-    for where, cells in _rows(place, _FILM_COLUMNS):
+    for where, cells in table_rows(place, _FILM_COLUMNS):
         row = FilmRow(**{column: cells[column] for column in _FILM_COLUMNS})
         if not is_safe_name(row.name):
             raise InputError(f"{where}: name {row.name!a} is no film's name")
@@ -276,7 +289,7 @@ def _read_points(place: Path, names: Sequence[str]) -> tuple[np.ndarray, np.ndar
     film_of = {name: index for index, name in enumerate(names)}
     point_of = {name: index for index, name in enumerate(POINT_NAMES)}
     values = np.full((len(names), POINTS, 5), np.nan, np.float64)
-    for where, cells in _rows(place, _POINT_COLUMNS):
+    for where, cells in table_rows(place, _POINT_COLUMNS):
         film, point = film_of.get(cells["name"]), point_of.get(cells["point"])
         if film is None:
             raise InputError(f"{where}: {FILMS} has no readable film {cells['name']!a}")
@@ -284,71 +297,12 @@ def _read_points(place: Path, names: Sequence[str]) -> tuple[np.ndarray, np.ndar
             raise InputError(f"{where}: {cells['point']!a} is none of the {POINTS} points")
         if not np.isnan(values[film, point, 0]):
             raise InputError(f"{where}: {cells['point']} of {cells['name']} is there twice")
-        values[film, point] = [_number(cells[column], where) for column in _POINT_COLUMNS[2:]]
+        values[film, point] = [
+            number_of(cells[column], where, -_FARTHEST, _FARTHEST) for column in _POINT_COLUMNS[2:]
+        ]
     missing = np.argwhere(np.isnan(values[:, :, 0]))
     if len(missing):
         film, point = missing[0]
         raise InputError(f"{place}: {POINT_NAMES[point]} of {names[film]} is missing")
     values = values.astype(np.float32)
     return values[..., 2:4], values[..., :2], values[..., 4]
-
-
-def _number(cell: str, where: str) -> float:
-    try:
-        # Spreadsheets of many countries write a decimal comma.
-        number = float(cell.replace(",", "."))
-    except ValueError:
-        raise InputError(f"{where}: {cell!a} is no number") from None
-    if not math.isfinite(number) or abs(number) > _FARTHEST:
-        raise InputError(f"{where}: {cell} is no pixel of a film")
-    return number
-
-
-def _rows(place: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Where each row stands, and its cells by column; other columns are not read."""
-    try:
-        text = _read_bytes(place, _MAX_BYTES).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{place}: not a text file in UTF-8") from None
-    header = text.split("\n", 1)[0]
-    parting = max(",;\t", key=header.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=parting, strict=True)
-    try:
-        given = reader.fieldnames or []
-        missing = [column for column in columns if given.count(column) != 1]
-        if missing:
-            raise InputError(f"{place}: its first line must name {missing[0]} once")
-        for cells in reader:
-            where = f"{place}, line {reader.line_num}"
-            if None in cells or None in cells.values():
-                raise InputError(f"{where}: has another number of cells than the first line")
-            cells = {column: cells[column].strip() for column in columns}
-            if any(len(cell) > _MAX_CELL or not cell.isprintable() for cell in cells.values()):
-                raise InputError(f"{where}: a cell that is too long or cannot be printed")
-            yield where, cells
-    except csv.Error as error:
-        raise InputError(f"{place}, line {reader.line_num}: {error}") from None
-
-
-def _read_bytes(place: Path, most: int) -> bytes:
-    # A link in a folder of unknown origin may lead to any file of the reader's.
-    if place.is_symlink() or (place.parent.name == PICTURES and place.parent.is_symlink()):
-        raise InputError(f"{place}: a link; expected a file of this folder")
-    try:
-        if not place.is_file():
-            raise InputError(f"{place}: no such file")
-        with open(place, "rb") as file:
-            data = file.read(most + 1)
-    except OSError as error:
-        raise InputError(f"{place}: cannot be read ({error.strerror or error})") from None
-    if len(data) > most:
-        raise InputError(f"{place}: above the limit of {most >> 20 or most / 2**20:g} MiB")
-    return data
-
-
-def _table(columns: Sequence[str], lines: Iterable[Iterable[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(lines)
-    return text.getvalue()

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from metabone.datasets.archives import Members, open_members
+from metabone.datasets.hand_labels import HandLabel, read_hand_labels
 from metabone.datasets.prepared_hands import LABELS, MAX_NAME, is_safe_name
 from metabone.datasets.progress import progress
-from metabone.datasets.rsna import Row, read_labels
 from metabone.datasets.stated import SOURCE_FILE, Stated, stated_by
 from metabone.errors import InputError
 
@@ -35,7 +35,7 @@ class RawHands(NamedTuple):
     files: tuple[str, ...]
     names: tuple[str, ...]
     shown: tuple[str, ...]
-    labels: tuple[Row, ...] | None
+    labels: tuple[HandLabel, ...] | None
     stated: Stated
     fingerprint: str
     read: Callable[[str], bytes]
@@ -60,7 +60,7 @@ def open_raw_hands(path: Path, *, keep_names: bool = False) -> Iterator[RawHands
       InputError: There are none, or labels and files do not fit together.
     """
     labels = path / LABELS if path.is_dir() else None
-    rows = tuple(read_labels(labels)) if labels and labels.is_file() else None
+    rows = read_hand_labels(labels) if labels and labels.is_file() else None
     beside = path / SOURCE_FILE
     stated = stated_by(beside.read_bytes if beside.is_file() else None, str(beside))
     with open_members(_place(path, rows is not None)) as members:
@@ -89,7 +89,7 @@ def _place(path: Path, labelled: bool) -> Path:
     return found[0] if found else path
 
 
-def _match(rows: Sequence[Row], files: Sequence[str], members: Members) -> dict[str, str]:
+def _match(rows: Sequence[HandLabel], files: Sequence[str], members: Members) -> dict[str, str]:
     """The id of each file that has one, whatever its suffix."""
     for row in rows:
         if not is_safe_name(row.id):

@@ -112,7 +112,7 @@ def load_films(
     Args:
       source: `hands:DIR`, `rsna:DIR`, `simulated:smi` or `simulated:hands`.
       size: Height and width of a region.
-      merge: Stages of each class, where films have stages (simulated).
+      merge: Stages of each class, where films have stages (simulated:smi, or labels of hands).
       cuts: Bone ages in months at which a new class begins, where classes are of age (not smi).
       data_dir: Where prepared records lie; by default `$METABONE_DATA_DIR` or `~/.cache/metabone`.
       seed: Of a simulation.
@@ -148,6 +148,7 @@ def load_films(
                 regions=regions,
                 size=size,
                 cuts=cuts,
+                merge=merge,
                 examples=examples,
             )
         case "simulated", "hands":

@@ -21,6 +21,9 @@ from metabone.radiograph.region_sets import Region
 from metabone.workflows.hand_reading import read_key_points, shows_another
 from metabone.workflows.key_points import PointNet
 
+METHOD = 2
+"""Counts the changes of what becomes of a film: what an earlier one prepared is prepared anew."""
+
 
 class CanonicalHand(NamedTuple):
     """A film as readers want it, and what was done to it.

@@ -7,15 +7,17 @@ import hashlib
 import io
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 import metabone
 from metabone.datasets.data_dir import resolve_data_dir
+from metabone.datasets.hand_labels import labels_text
 from metabone.datasets.prepared_hands import (
     ABOUT,
     COPY,
@@ -26,10 +28,11 @@ from metabone.datasets.prepared_hands import (
     POINTS_TABLE,
     REFUSED,
     UNREADABLE,
-    USABLE,
     FilmRow,
     PreparedHands,
     films_text,
+    in_words,
+    kind_of,
     points_text,
     read_about,
     read_prepared,
@@ -38,8 +41,6 @@ from metabone.datasets.progress import progress
 from metabone.datasets.raw_hands import RawHands, open_raw_hands
 from metabone.datasets.source import parse_source
 from metabone.errors import InputError
-from metabone.imaging.film import Film, to_eight_bits
-from metabone.imaging.reading import read_film
 from metabone.radiograph.region_sets import Region, region_set
 from metabone.training.json_files import (
     differences,
@@ -48,7 +49,8 @@ from metabone.training.json_files import (
     write_json_atomically,
     write_text_atomically,
 )
-from metabone.workflows.canonical_hands import CanonicalHand, canonical_hands
+from metabone.workflows.canonical_hands import METHOD
+from metabone.workflows.hand_files import PreparedFile, prepare_files
 from metabone.workflows.hand_regions import weights_sha256
 from metabone.workflows.hand_sheet import SHEET, draw_sheet
 from metabone.workflows.key_points import PointNet
@@ -56,10 +58,8 @@ from metabone.workflows.new_folder import check_new
 from metabone.workflows.point_net_files import point_net_of
 
 _UNFINISHED = "unfinished"
+_SAME = ("source", "regions", "key_points")
 _CHUNK = 8
-_LEAST_PIXELS = 32
-# Longest side of a canonical film: a growth plate's region then still has twice its 64 pixels.
-_LONGEST = 2048
 
 
 def prepare_hands(
@@ -77,8 +77,8 @@ def prepare_hands(
 
     Args:
       films: DICOM, PNG, JPEG or TIFF files at any depth of a folder or zip; or a folder of
-        `labels.csv` (id, bone_age_months, sex) and `<id>.jpg` or alike in `images.zip`, `images/`
-        or beside it.
+        `labels.csv` (see `hand_labels.read_hand_labels`) and `<id>.jpg` or alike in `images.zip`,
+        in `images/` or beside it.
       out: is made; for what lies there see `datasets.prepared_hands`.
       key_points: run or file of the weights that find key points, see `point_net_of`.
       regions: which must be seen on a film, of `region_sets.REGION_SETS`.
@@ -100,6 +100,7 @@ def prepare_hands(
             {
                 "format": FORMAT,
                 "metabone": metabone.__version__,
+                "method": METHOD,
                 "source": raw.fingerprint,
                 "files": len(raw.files),
                 "regions": regions,
@@ -110,7 +111,11 @@ def prepare_hands(
         try:
             with _only_writer(place):
                 if (place / ABOUT).exists():
-                    _check_same(place, read_about(place), about)
+                    # Another version of metabone may still take corrections in.
+                    found = read_about(place)
+                    _check_same(
+                        place, *({key: of.get(key) for key in _SAME} for of in (found, about))
+                    )
                 else:
                     _prepare(net, raw, chosen, place, about)
                 _tidy(place)
@@ -149,7 +154,7 @@ def prepared_source(
     if not (parsed.path / LABELS).is_file():
         raise InputError(f"{parsed.path / LABELS}: no such file; expected id, bone_age_months, sex")
     with open_raw_hands(parsed.path) as raw:
-        parts = (FORMAT, metabone.__version__, raw.fingerprint, regions)
+        parts = (FORMAT, METHOD, metabone.__version__, raw.fingerprint, regions)
         key = hashlib.sha256(
             repr((*parts, weights_sha256(point_net_of(key_points)))).encode()
         ).hexdigest()
@@ -166,15 +171,13 @@ def hands_in_words(prepared: PreparedHands) -> list[str]:
     if corrected:
         lines.append(f"Points corrected by hand: {corrected} films.")
     for status, what in ((REFUSED, "Refused"), (COPY, "Copies"), (UNREADABLE, "Unreadable")):
-        names = [
-            row.name
+        reasons = [
+            prepared.refusals[row.name]
             for row in prepared.rows
             if row.status == status and row.name in prepared.refusals
         ]
-        if names:
-            first = f"{names[0]} ({prepared.refusals[names[0]]})"
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            lines.append(f"{what}: {len(names)}: {first}{more}.")
+        if reasons:
+            lines.append(f"{what}: {in_words(Counter(map(kind_of, reasons)))}.")
     return [*lines, f"to look at: {prepared.path / SHEET}"]
 
 
@@ -220,16 +223,6 @@ def _tidy(place: Path) -> None:
         left_over.unlink()
 
 
-class _Seen(NamedTuple):
-    """A file that was looked at; what a chunk's JSON holds."""
-
-    row: dict[str, str]
-    pixels: str
-    group: str
-    points: list[list[float]]
-    uncertainty: list[float]
-
-
 def _prepare(
     net: PointNet, raw: RawHands, regions: tuple[Region, ...], place: Path, about: dict[str, Any]
 ) -> None:
@@ -246,9 +239,13 @@ def _prepare(
     with progress(None, "preparing films", sum(map(len, left))) as shown:
         for chunk in left:
             # Its films are whole on disk before the chunk counts as done.
-            write_json_atomically(chunk_file[chunk], _seen(net, raw, chunk, regions, place))
+            files = prepare_files(net, raw, chunk, regions)
+            for file in files:
+                if file.film is not None:
+                    _write_picture(place, file.row["name"], file.film)
+            write_json_atomically(chunk_file[chunk], [file._replace(film=None) for file in files])
             shown.update(len(chunk))
-    seen = [_Seen(*each) for chunk in chunks for each in read_json(chunk_file[chunk])]
+    seen = [PreparedFile(*each) for chunk in chunks for each in read_json(chunk_file[chunk])]
     rows = _rows(seen)
     with_points = [n for n, row in enumerate(rows) if row.status != UNREADABLE]
     write_text_atomically(place / FILMS, films_text(rows))
@@ -261,12 +258,11 @@ def _prepare(
         ),
     )
     if raw.labels is not None:
-        lines = [f"{row.id},{row.bone_age_months:g},{row.sex}\n" for row in raw.labels]
-        write_text_atomically(place / LABELS, "".join(["id,bone_age_months,sex\n", *lines]))
+        write_text_atomically(place / LABELS, labels_text(raw.labels))
     write_json_atomically(place / ABOUT, about)
 
 
-def _rows(seen: Sequence[_Seen]) -> list[FilmRow]:
+def _rows(seen: Sequence[PreparedFile]) -> list[FilmRow]:
     """All rows, copies marked and patients numbered in order of appearance."""
     first: dict[str, str] = {}
     number: dict[str, int] = {}
@@ -283,94 +279,6 @@ def _rows(seen: Sequence[_Seen]) -> list[FilmRow]:
                 row = dataclasses.replace(row, status=COPY, reason=reason)
         rows.append(row)
     return rows
-
-
-def _seen(
-    net: PointNet, raw: RawHands, chunk: range, regions: tuple[Region, ...], place: Path
-) -> list[_Seen]:
-    """Prepares a few files and writes their films."""
-    read = {number: _read(raw, number) for number in chunk}
-    films = {number: film for number, film in read.items() if isinstance(film, Film)}
-    pixels = {number: to_eight_bits(film.pixels) for number, film in films.items()}
-    hands = canonical_hands(net, list(pixels.values()), regions)
-    hand_of = dict(zip(pixels, hands, strict=True))
-    seen = []
-    for number in chunk:
-        row = FilmRow(raw.names[number], raw.shown[number])
-        if number not in films:
-            row = dataclasses.replace(row, reason=read[number])
-            seen.append(_Seen(dataclasses.asdict(row), "", "", [], []))
-            continue
-        film, hand = films[number], hand_of[number]
-        picture, points = _not_too_large(hand)
-        _write_picture(place, row.name, picture)
-        row = dataclasses.replace(row, **_known(film, hand, picture.shape))
-        digest = hashlib.sha256(f"{film.pixels.shape}".encode() + pixels[number].tobytes())
-        seen.append(
-            _Seen(
-                dataclasses.asdict(row),
-                digest.hexdigest(),
-                film.group or "",
-                points.tolist(),
-                hand.uncertainty.tolist(),
-            )
-        )
-    return seen
-
-
-def _read(raw: RawHands, number: int) -> Film | str:
-    """The film of a file, or why it is none, without the file's name."""
-    try:
-        data = raw.read(raw.files[number])
-    except InputError:
-        return "cannot be read from where it lies, or is damaged there"
-    try:
-        # Patients are told apart among these films alone: the salt is a hash of all of them.
-        film = read_film(data, "film", salt=bytes.fromhex(raw.fingerprint))
-    except InputError as error:
-        return str(error).removeprefix("film: ")
-    height, width = film.pixels.shape
-    if min(height, width) < _LEAST_PIXELS:
-        return f"{width} x {height} pixels; expected at least {_LEAST_PIXELS} a side"
-    return film
-
-
-def _not_too_large(hand: CanonicalHand) -> tuple[np.ndarray, np.ndarray]:
-    """The canonical film and its points, smaller where its longer side is above the limit."""
-    longest = max(hand.film.shape)
-    if longest <= _LONGEST:
-        return hand.film, hand.points
-    height, width = (max(1, round(side * _LONGEST / longest)) for side in hand.film.shape)
-    small = Image.fromarray(hand.film).resize((width, height), Image.Resampling.LANCZOS)
-    scale = np.array([width, height]) / hand.film.shape[::-1]
-    return np.asarray(small), ((hand.points + 0.5) * scale - 0.5).astype(np.float32)
-
-
-def _known(film: Film, hand: CanonicalHand, size: tuple[int, int]) -> dict[str, str]:
-    """The columns of a film that was read."""
-    left, top, right, bottom = hand.box
-    spacing = film.spacing[:: -1 if hand.turn.quarters % 2 else 1] if film.spacing else None
-    warnings = list(film.warnings)
-    if film.laterality and (film.laterality == "R") != hand.turn.mirrored:
-        warnings.append(f"the file says {film.laterality}, but the hand lies as the other one does")
-    return {
-        "status": REFUSED if hand.refusal else USABLE,
-        "reason": hand.refusal or "",
-        "quarters": str(hand.turn.quarters),
-        "mirrored": "yes" if hand.turn.mirrored else "no",
-        "inverted": "yes" if hand.turn.inverted else "no",
-        "border": " ".join(map(str, hand.border)),
-        "shown": " ".join(map(str, hand.box)),
-        "width": str(size[1]),
-        "height": str(size[0]),
-        "laterality": film.laterality or "",
-        "view": film.view or "",
-        "sex": film.sex or "",
-        "age_months": "" if film.age_months is None else str(film.age_months),
-        "row_mm": f"{spacing[0] * (bottom - top) / size[0]:.4g}" if spacing else "",
-        "column_mm": f"{spacing[1] * (right - left) / size[1]:.4g}" if spacing else "",
-        "warnings": "; ".join(warnings),
-    }
 
 
 def _write_picture(place: Path, name: str, film: np.ndarray) -> None:

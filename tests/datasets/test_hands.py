@@ -112,6 +112,25 @@ def test_labels_name_which_films_are_used(folder):
     assert films.patients.tolist() == ["h1"] and films.bone_age_months.tolist() == [99]
 
 
+def test_labels_may_be_stages_which_a_table_merges_to_classes(folder, capsys):
+    lines = ["id;stage", "h0;2", "h1;3", "h3;11", "h5;1"]
+    (folder / "labels.csv").write_text("\n".join(lines))
+    films = load_films(f"hands:{folder}", merge=((1, 2), (3,)))
+    assert films.patients.tolist() == ["h0", "h1", "h5"]
+    assert films.stages.tolist() == [2, 3, 1] and films.classes.tolist() == [0, 1, 0]
+    assert films.class_names == ("SMI 1-2", "SMI 3") and films.bone_age_months is None
+    # Of sex the files themselves knew.
+    assert films.sex.tolist() == ["F", "M", "M"]
+    assert "1 of 4 labelled films left out: 1 of a stage in no class" in capsys.readouterr().err
+
+
+def test_sex_that_nobody_knows_is_none(tmp_path):
+    rows = [FilmRow(f"h{n}", status="usable") for n in range(2)]
+    folder = write_hands(tmp_path / "x", count=2, rows=rows)
+    (folder / "labels.csv").write_text("id,bone_age_months\nh0,60\nh1,90\n")
+    assert load_films(f"hands:{folder}", cuts=CUTS).sex is None
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

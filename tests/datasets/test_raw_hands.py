@@ -110,7 +110,7 @@ def _labels(old, new):
         (_rename("images/103.png", "images/102.dcm"), "a second film of '102'"),
         (_labels("103,", "-103,"), "id '-103' of labels.csv is no safe name"),
         (_labels("103,", "..,"), "id '..' of labels.csv is no safe name"),
-        (_labels("103,", "103/,"), "must be letters"),
+        (_labels("103,", "103/,"), "id '103/' of labels.csv is no safe name"),
         (lambda folder: (folder / "images.zip").touch(), "both images.zip and images/"),
         (lambda folder: (folder / "source.json").write_text("{"), "source.json: not JSON"),
         (lambda folder: [file.unlink() for file in (folder / "images").iterdir()], "no films"),

@@ -13,7 +13,7 @@ from metabone.commands.prepare_hands import COMMAND, PrepareHandsSettings
 from metabone.datasets.prepared_hands import read_prepared
 from metabone.errors import InputError
 from metabone.radiograph.landmarks import mirrored
-from metabone.workflows import canonical_hands, hand_preparation
+from metabone.workflows import canonical_hands, hand_files, hand_preparation
 from metabone.workflows.hand_preparation import hands_in_words, prepared_source
 from metabone.workflows.hand_reading import HandPoints
 from metabone.workflows.key_points import PointNet
@@ -247,7 +247,7 @@ def test_nothing_that_names_a_patient_is_written(tmp_path, capsys):
 
 def test_a_large_film_is_made_smaller_with_its_points_and_spacing(raw, tmp_path, monkeypatch):
     plain = mb.prepare_hands(raw, tmp_path / "plain")
-    monkeypatch.setattr(hand_preparation, "_LONGEST", 120)
+    monkeypatch.setattr(hand_files, "_LONGEST", 120)
     small = mb.prepare_hands(raw, tmp_path / "small")
     shape, before = small.read_film("1000").shape, plain.read_film("1000").shape
     assert max(shape) == 120
@@ -330,9 +330,9 @@ def test_the_command_says_what_became_of_the_files(raw, tmp_path, capsys):
     COMMAND.main(Call(COMMAND, settings, (), ""))
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "11 files: 8 usable films."
-    assert printed[1].startswith("Refused: 1: 1005 (no hand: ")
-    assert printed[2] == "Copies: 1: 1007 (a copy: the same pixels as 1001)."
-    assert printed[3] == "Unreadable: 1: 1009 (not a DICOM, PNG, JPEG or TIFF file)."
+    assert printed[1] == "Refused: 1 no hand."
+    assert printed[2] == "Copies: 1 a copy."
+    assert printed[3] == "Unreadable: 1 not a DICOM, PNG, JPEG or TIFF file."
     assert printed[4] == f"to look at: {out / 'contact_sheet.html'}"
     with pytest.raises(InputError, match="--films is missing"):
         COMMAND.main(Call(COMMAND, PrepareHandsSettings(), (), ""))
