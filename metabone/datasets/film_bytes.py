@@ -8,6 +8,7 @@ from metabone.datasets import reading
 from metabone.imaging.film import to_eight_bits
 from metabone.imaging.reading import read_film
 
+_SHOWN = "DICOM, shown as the file's tables and windows ask for"
 _COLOURED = (b"\xff\xd8\xff", b"\x89PNG")
 
 
@@ -16,7 +17,8 @@ class OwnFilm(NamedTuple):
 
     Attributes:
       pixels: `[H, W]` or `[H, W, 3]` uint8.
-      conversions: what was done to them, one sentence each.
+      conversions: what was done to them, and of DICOM what a careful reader should know, one
+        sentence each.
       sex: `"F"`, `"M"`, or `""` where the file does not say.
       group: see `imaging.film.Film.group`.
     """
@@ -50,4 +52,8 @@ def film_of_bytes(data: bytes, where: str, channels: int, salt: bytes | None = N
     film = read_film(data, where, salt=salt, luma=True)
     pixels, repeated = reading.to_channels(to_eight_bits(film.pixels)[..., None], channels)
     pixels = pixels[..., 0] if channels == 1 else pixels
-    return OwnFilm(pixels, (*film.conversions, *repeated), film.sex or "", film.group)
+    done = film.conversions
+    if film.format.startswith("DICOM"):
+        # The numbers of windows differ from film to film; `metabone inspect` tells them.
+        done = (_SHOWN, *film.warnings)
+    return OwnFilm(pixels, (*done, *repeated), film.sex or "", film.group)

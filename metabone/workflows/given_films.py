@@ -141,7 +141,8 @@ def check_enough(
     why = ""
     if refused:
         file, reason = next(iter(refused.items()))
-        why = f", as {len(refused)} were refused ({file}: {reason}, ...)"
+        more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+        why = f" left, without those that were refused ({file}: {reason}{more})"
     raise InputError(
         f"class {name!r} has {counts.min()} films{why}; at least {FEWEST} a class are needed"
     )

@@ -2,18 +2,17 @@
 
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from metabone.errors import InputError
+from metabone.nets import feature_store
 from metabone.radiograph.canonical import Turn
 from metabone.radiograph.region_sets import REGION_SETS, Region
 from metabone.radiograph.region_templates import registered_regions, simulated_templates
-from metabone.workflows.canonical_hands import CanonicalHand, canonical_hands
+from metabone.workflows.canonical_hands import METHOD, CanonicalHand, canonical_hands
 from metabone.workflows.key_points import PointNet
 from metabone.workflows.point_net_files import point_net_of
 from metabone.workflows.setting_values import did_you_mean
@@ -50,12 +49,14 @@ class HandRegions:
       weights: `weights_sha256` of the key-point network that films are read with.
       key_points: where this network is, see `point_net_files.point_net_of`; empty for the one that
         comes with the package.
+      method: `canonical_hands.METHOD` of the version that the model was adapted by.
     """
 
     name: str
     templates: np.ndarray
     weights: str
     key_points: str = ""
+    method: int = METHOD
 
     @property
     def regions(self) -> tuple[Region, ...]:
@@ -76,7 +77,12 @@ class HandRegions:
         return net
 
     def check(self) -> None:
-        """Raises `InputError` where the key-point network is missing or another."""
+        """Raises `InputError` where films would be seen otherwise than when it was adapted."""
+        if self.method != METHOD:
+            raise InputError(
+                f"the model was adapted by another way to see hands ({self.method}) than that of "
+                f"this version of metabone ({METHOD}); adapt it again"
+            )
         _ = self.net
 
     def cut(self, films: Sequence[np.ndarray]) -> list[HandCut]:
@@ -88,6 +94,7 @@ class HandRegions:
         Returns:
           A result a film; whatever it shows, nothing is raised.
         """
+        self.check()
         large = [row for row, film in enumerate(films) if min(film.shape) >= _LEAST_PIXELS]
         hands = dict(
             zip(
@@ -142,12 +149,7 @@ def check_regions(name: str) -> None:
 
 def weights_sha256(net: PointNet) -> str:
     """Hashes the weights of a key-point network, whatever file they were read from."""
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(net):
-        values = np.ascontiguousarray(leaf, np.float32)
-        digest.update(f"{jax.tree_util.keystr(path)} {values.shape}".encode())
-        digest.update(values.tobytes())
-    return digest.hexdigest()
+    return feature_store.weights_sha256(net.params, net.norm_stats, "key points")
 
 
 def _notes(turn: Turn) -> tuple[str, ...]:

@@ -157,7 +157,7 @@ class Model:
             if self.hands is None
             else {
                 "Regions": f"{self.hands.name}, each read by itself; probabilities are their mean. "
-                f"Refused as no hands that can be read: {len(refused)} films."
+                f"Films refused as no hands that can be read: {len(refused)}."
             }
         )
         return {

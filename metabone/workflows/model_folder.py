@@ -51,7 +51,11 @@ def save_model(model: "Model", folder: str | os.PathLike) -> Path:
         "about": model.about,
         "regions": None
         if model.hands is None
-        else {"name": model.hands.name, "key_points_sha256": model.hands.weights},
+        else {
+            "name": model.hands.name,
+            "key_points_sha256": model.hands.weights,
+            "method": model.hands.method,
+        },
         "files": films.files,
         "fingerprints": films.fingerprints,
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in content.items()},

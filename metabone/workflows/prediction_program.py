@@ -1,7 +1,6 @@
 """What reads films, as one program of `jax.export` that needs no code of ours to run."""
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from metabone.errors import InputError
 from metabone.learners.base import MetaLearner
+from metabone.radiograph.voting import mean_of_probabilities
 from metabone.workflows.trained import Trained
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -45,7 +45,7 @@ def reader_of(
 
     def several(adapted: Any, film: jax.Array) -> dict[str, jax.Array]:
         found = jax.lax.map(lambda region: one(*region), (adapted, film))
-        logits = logits_of_mean(found["logits"])
+        (logits,) = mean_of_probabilities(found["logits"][:, None])
         return {
             "logits": logits,
             "features": found["features"].reshape(-1),
@@ -54,12 +54,6 @@ def reader_of(
 
     read = several if regions else one
     return lambda adapted, prepared: jax.lax.map(lambda film: read(adapted, film), prepared)
-
-
-def logits_of_mean(logits: jax.Array) -> jax.Array:
-    """The mean of regions' probabilities as logits, `[..., R, K]` to `[..., K]`."""
-    each = jax.nn.log_softmax(logits, axis=-1)
-    return jax.nn.logsumexp(each, axis=-2) - math.log(logits.shape[-2])
 
 
 def export_program(

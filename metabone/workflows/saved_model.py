@@ -88,7 +88,11 @@ def _hands(record: Any, films: dict[str, np.ndarray], key_points: str) -> HandRe
     if record is None:
         return None
     hands = HandRegions(
-        record["name"], films["templates"], str(record["key_points_sha256"]), key_points
+        record["name"],
+        films["templates"],
+        str(record["key_points_sha256"]),
+        key_points,
+        int(record["method"]),
     )
     shape = (len(hands.regions), TEMPLATE, TEMPLATE, 2)
     templates = hands.templates
@@ -119,6 +123,7 @@ def _check(model: Model) -> None:
         and len(films.thumbnails) == len(films.looks) == count > 0
         and films.features.ndim == films.looks.ndim == 2
         and films.labels.ndim == 1
+        and isinstance(model.about.get("refused", {}), dict)
         and films.features.dtype == films.looks.dtype == np.float32
         and films.thumbnails.dtype == np.uint8
         and films.thumbnails.ndim == 4

@@ -14,6 +14,7 @@ from metabone.episodes.types import Examples
 from metabone.learners.embedding import r2d2
 from metabone.nets.networks import conv_net
 from metabone.workflows import hand_regions
+from metabone.workflows.canonical_hands import METHOD
 from metabone.workflows.hand_regions import HandCut, HandRegions
 from metabone.workflows.learned_runs import features_of
 from metabone.workflows.model import KNOWN, NO_SEX
@@ -25,7 +26,7 @@ DARK = "no hand: it is dark"
 
 def cut(self, films):
     """Six parts of a film of 16 x 24 pixels; dark films are refused."""
-    assert self is None or self.net == ()
+    self.check()
     cuts = []
     for film in films:
         small = [film[8 * (part // 3) :, 8 * (part % 3) :][:8, :8] for part in range(6)]
@@ -110,7 +111,7 @@ def test_each_region_is_a_task_and_answers_are_the_mean_of_their_probabilities(m
 def test_films_that_are_no_hands_are_named_left_out_and_get_no_answer(model):
     assert model.about["refused"] == {"image 5": DARK, "image 20": DARK}
     assert model.counts == {"a": 7, "b": 8, "c": 7} and len(model.films.files) == 22
-    assert "Refused as no hands that can be read: 2 films." in model.summary()["Regions"]
+    assert model.summary()["Regions"].endswith("Films refused as no hands that can be read: 2.")
     films, _ = sloped(1, each=1)
     films[1] = 3
     found = model.predict(films)
@@ -130,8 +131,8 @@ def test_too_few_hands_of_a_class_are_one_line(trained):
     with pytest.raises(mb.InputError) as caught:
         mb.adapt(films, labels, learner=trained, regions=SIX)
     assert str(caught.value) == (
-        f"class 'b' has 2 films, as 1 were refused (image 4: {DARK}, ...); at least 3 a class are "
-        "needed"
+        f"class 'b' has 2 films left, without those that were refused (image 4: {DARK}); at least "
+        "3 a class are needed"
     )
 
 
@@ -149,7 +150,8 @@ def test_stages_are_judged_by_how_far_answers_are_off(model):
 def test_a_model_of_hands_is_found_again_and_refuses_other_key_points(model, tmp_path, monkeypatch):
     folder = model.save(tmp_path / "model")
     record = json.loads((folder / "model.json").read_text())
-    assert record["regions"] == {"name": SIX, "key_points_sha256": "0" * 64}
+    told = {"name": SIX, "key_points_sha256": "0" * 64, "method": METHOD}
+    assert record["regions"] == told
     films, _ = sloped(2)
     found, loaded = model.predict(films), mb.load(folder)
     np.testing.assert_array_equal(loaded.predict(films).probabilities, found.probabilities)
@@ -158,6 +160,9 @@ def test_a_model_of_hands_is_found_again_and_refuses_other_key_points(model, tmp
     other = mb.load(folder, key_points="other.safetensors")
     with pytest.raises(mb.InputError) as caught:
         other.hands.check()
+    older = dataclasses.replace(loaded.hands, method=METHOD - 1)
+    with pytest.raises(mb.InputError, match=r"another way to see hands \(\d+\) than that of this"):
+        older.check()
     assert str(caught.value) == (
         "key points by other.safetensors (sha256 another netw): the model was adapted with others "
         "(000000000000); --key_points says where they are"
