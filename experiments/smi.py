@@ -4,26 +4,30 @@ Meta-trains on many classes of other images, adapts to hand-wrist films with few
 class, votes over their regions, and compares with transfer learning and training from scratch.
 
   python -m experiments.smi
-  python -m experiments.smi --target=rsna:DIR --draws=100
+  python -m experiments.smi --preset=real --target=rsna:DIR
+  python -m experiments.smi --preset=hands --target=rsna:DIR --meta_source=rsna:DIR
   python -m experiments.smi --evaluate=runs/smi/RUN --target=rsna:DIR
   python -m experiments.smi --meta_learner=runs/meta_dataset/RUN --target=rsna:DIR
 
 Without flags it does so on simulated films, needs nothing but the package, and takes 3 to 7 minutes
 on two cores; meta-learning is then above base learning in all six cells. Real films lie in DIR, as
-labels.csv (id, bone_age_months, sex) with images.zip or images/; with the whole hand as one region
-every learner is near chance on them.
+labels.csv (id, bone_age_months, sex) with images.zip or images/; their hands are prepared once and
+kept, see `metabone prepare-hands`. The preset `real` reads six regions of them without any other
+real label, `hands` learns from other real hands, whose patients are apart.
 """
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any
 
 import metabone as mb
 from metabone import workflows
 from metabone.commands.command import Call, Command
+from metabone.workflows.variants import variants_of
 
 from .command_line.launch import launch
-from .smi_settings import PRESETS, SmiSettings, check, with_learners_of
+from .smi_settings import PRESETS, SmiSettings, check, films_a_task, with_learners_of
 
 
 def main(call: Call) -> None:
@@ -36,7 +40,30 @@ def main(call: Call) -> None:
         workflows.make_devices(config.mapping, config.meta_batch)
     workflows.check_networks(config)
     # Files first: what is wrong with them is told before anything is rendered, compiled or written.
-    target = workflows.FilmTarget(
+    target = target_of(config, call.data_dir)
+    simulated = workflows.is_simulated(config.meta_source)
+    films = target.load_unless_simulated()
+    meta = None if simulated or nothing_to_load(config) else load_meta(config, call.data_dir)
+
+    def load_and_fill(run: Any) -> None:
+        # Simulations are rendered once it is known that the run needs them.
+        shown = target.load() if films is None else films
+        given = meta
+        if simulated and not nothing_to_load(config):
+            given = load_meta(config, call.data_dir)
+        fill(config, run, shown, given, call.data_dir)
+
+    call.carry_out(config, load_and_fill)
+
+
+def nothing_to_load(config: SmiSettings) -> bool:
+    """Whether learners are another run's, or learn from some of the target's own films."""
+    return bool(config.evaluate or config.meta_learner) or config.meta_source == config.target
+
+
+def target_of(config: SmiSettings, data_dir: str | None) -> Any:
+    """The films to read, a `FilmTarget`."""
+    return workflows.FilmTarget(
         config.target,
         config.size,
         config.channels,
@@ -44,23 +71,18 @@ def main(call: Call) -> None:
         config.cuts,
         (max(config.shots), config.queries),
         config.seed,
-        call.data_dir,
+        data_dir,
+        config.regions,
+        config.key_points,
+        config.meta_hands,
     )
-    simulated = workflows.is_simulated(config.meta_source)
-    films = target.load_unless_simulated()
-    images = None if simulated or learned else load_meta(config, call.data_dir)
-
-    def load_and_fill(run: Any) -> None:
-        # Simulations are rendered once it is known that the run needs them.
-        shown = target.load() if films is None else films
-        given = load_meta(config, call.data_dir) if simulated and not learned else images
-        fill(config, run, shown, given, call.data_dir)
-
-    call.carry_out(config, load_and_fill)
 
 
 def load_meta(config: SmiSettings, data_dir: str | None) -> Any:
-    """The images to meta-train on, an `ImageSet`."""
+    """What to meta-train on: images, an `ImageSet`, or hands, a `FilmSet`."""
+    if workflows.are_hands(config.meta_source):
+        source = config.meta_source
+        return target_of(dataclasses.replace(config, target=source), data_dir).load_any()
     return mb.load_images(
         config.meta_source,
         size=config.size,
@@ -72,24 +94,31 @@ def load_meta(config: SmiSettings, data_dir: str | None) -> Any:
     )
 
 
-def fill(config: SmiSettings, run: Any, films: Any, images: Any, data_dir: str | None) -> None:
+def fill(config: SmiSettings, run: Any, films: Any, meta: Any, data_dir: str | None) -> None:
     """Trains and measures what the run does not hold yet.
 
     Args:
       config: of the run.
       run: a `training.run.Run`.
       films: the target, a `FilmSet`.
-      images: to meta-train on, an `ImageSet`; None where the learners are those of another run.
+      meta: to meta-train on, an `ImageSet` or a `FilmSet`; None where `nothing_to_load`.
       data_dir: where features are kept.
     """
-    ways = len(films.class_names)
-    target = workflows.as_target(films)
+    ways, hands = len(films.class_names), None
     learned = config.evaluate or config.meta_learner
-    if learned:
+    if not learned and workflows.are_hands(config.meta_source):
+        if config.meta_source == config.target:
+            meta, films = workflows.apart(films, config.meta_share, config.seed)
+            workflows.check_enough_films(films, (max(config.shots), config.queries))
+        hands, data = workflows.hands_to_learn(meta, films, films_a_task(config, ways), run, config)
+    target = workflows.as_target(films)
+    if hands is not None:
+        parts = workflows.graded_parts(hands)
+    elif learned:
         parts, data = workflows.learned_elsewhere(Path(learned), target, config.target)
     else:
         parts, data = workflows.classes_to_learn(
-            images, target, ways, config.seed, run, config.pretrained
+            meta, target, ways, config.seed, run, config.pretrained
         )
     run.record_data([{"role": "target", **dataclasses.asdict(films.provenance)}, *data])
     run.results.set(
@@ -98,7 +127,7 @@ def fill(config: SmiSettings, run: Any, films: Any, images: Any, data_dir: str |
         class_names=films.class_names,
         region_names=films.region_names,
     )
-    models = workflows.both_models(
+    arms = workflows.both_models(
         config,
         parts.train,
         parts.validation,
@@ -107,7 +136,10 @@ def fill(config: SmiSettings, run: Any, films: Any, images: Any, data_dir: str |
         run=run,
         features_dir=workflows.features_dir(data_dir),
         trained=Path(learned) if learned else None,
+        variants=variants_of(config.models, config.heads, config.sex),
     )
+    if hands is not None:
+        arms = itertools.chain(arms, workflows.film_arms(config, hands, ways=ways, run=run))
     reading = workflows.Reading(
         config.shots,
         config.queries,
@@ -118,7 +150,7 @@ def fill(config: SmiSettings, run: Any, films: Any, images: Any, data_dir: str |
         config.base_decay,
         config.seed,
     )
-    workflows.fill_film_table(models, run, films, reading)
+    workflows.fill_film_table(arms, run, films, reading)
     run.results.finish()
 
 

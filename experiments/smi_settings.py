@@ -7,14 +7,15 @@ from functools import partial
 from metabone.commands.command import Preset
 from metabone.errors import InputError
 from metabone.radiograph.stages import check_cuts, parse_merge
+from metabone.workflows.film_settings import FilmNetSettings, check_film_nets
 from metabone.workflows.settings import (
-    LearnerSettings,
     check_learner,
     check_least,
     check_positive,
     check_shots,
     setting,
 )
+from metabone.workflows.variants import HEADS, MODELS, SEX, check_variants
 
 _films = partial(setting, theme="Films")
 _meta = partial(setting, theme="Meta-training")
@@ -23,12 +24,35 @@ _base = partial(setting, theme="Base learning")
 
 
 @dataclasses.dataclass(frozen=True)
-class SmiSettings(LearnerSettings):
+class SmiSettings(FilmNetSettings):
     """What the figures of a run depend on."""
 
-    target: str = _films("simulated:smi", "Films to read: rsna:DIR or simulated:smi.")
+    target: str = _films(
+        "simulated:smi", "Films to read: rsna:DIR, hands:DIR, simulated:smi or simulated:hands."
+    )
+    regions: str = _films(
+        "min_kang_6",
+        "Regions of real films: min_kang_6, fishman_6, rus_13, wrist, carpals; or hand, the whole "
+        "hand as one.",
+    )
+    key_points: str = _films(
+        "", "What finds them: folder of a key-points run, or its file; by default metabone's own."
+    )
+    models: tuple[str, ...] = _table(
+        MODELS[:2], "Models, some of: " + ", ".join(MODELS) + " (features of both)."
+    )
+    heads: tuple[str, ...] = _table(("softmax",), "Their heads: softmax, ordinal.")
+    sex: tuple[str, ...] = _table(("without",), "Whether they are told the sex: without, with.")
     meta_source: str = _meta(
-        "simulated:bones", "Images to meta-train on: any source of labelled images."
+        "simulated:bones",
+        "What to meta-train on: any source of labelled images; or hands, from whose ages tasks of "
+        "ordered classes are cut anew: simulated:hands, hands:DIR or rsna:DIR.",
+    )
+    meta_hands: int = _meta(1000, "Films of simulated:hands.")
+    meta_share: float = _meta(
+        0.8,
+        "Share of patients, by hash, to meta-train on where --meta_source names the target's own "
+        "films; the others are the target.",
     )
     meta_learner: str = _meta(
         "", "Folder of a finished meta_dataset run: adapt its learners to the films."
@@ -103,25 +127,69 @@ PRESETS = {
         takes="hours on two cores",
         expect="not measured to its end",
     ),
+    "real": Preset(
+        dict(
+            filters=16,
+            backbone="conv4",
+            backbone_width=0.25,
+            hidden=(256,),
+            meta_source="simulated:hands",
+            models=MODELS,
+            heads=HEADS,
+            sex=SEX,
+            meta_steps=1000,
+            head_steps=1200,
+            meta_shots=8,
+            meta_queries=8,
+            adapts="head",
+            inner_rate=0.1,
+            test_steps=20,
+            meta_rate=3e-3,
+            learn_rates=True,
+            validation_tasks=50,
+            pretrain_steps=700,
+            pretrain_rate=3e-3,
+            base_steps=40,
+            base_rate=3e-3,
+            draws=0,
+        ),
+        takes="an hour on two cores, with --target=rsna:DIR",
+        expect="not measured",
+    ),
     "paper": Preset({}, takes="days on two cores, so for a GPU", expect="not measured to its end"),
 }
 
 
 # What may differ between a run and the evaluation of its learners on another target.
-_FILMS = ("target", "shots", "queries", "draws", "merge", "cuts", "pooled")
+_FILMS = (
+    *("target", "regions", "key_points", "shots", "queries", "draws", "merge", "cuts", "pooled"),
+)
 _BASE = ("base_steps", "base_rate", "base_decay")
 
 
 def check(config: SmiSettings) -> None:
     """Raises `InputError` for settings that cannot be, before anything is read or compiled."""
     check_learner(config)
-    check_least(config, {"queries": 1, "meta_images": 1, "base_steps": 0})
+    check_film_nets(config)
+    check_variants(config.models, config.heads, config.sex)
+    if not 0 < config.meta_share < 1:
+        raise InputError(f"--meta_share={config.meta_share}: expected a number between 0 and 1")
+    check_least(config, {"queries": 1, "meta_images": 1, "meta_hands": 1, "base_steps": 0})
     check_shots(config.shots)
     check_positive(config, ("base_rate",))
     if config.draws != 0 and config.draws < 2:
         raise InputError(f"--draws={config.draws}: expected at least 2, or 0 for what suits")
+    if config.film_learners and (config.evaluate or config.meta_learner):
+        raise InputError("--film_learners: are trained anew; no other run's can be taken")
     parse_merge(config.merge)
     check_cuts(config.cuts)
+
+
+def films_a_task(config: SmiSettings, ways: int) -> int:
+    """How many hands the largest of the tasks that are meta-trained on takes."""
+    regions = config.meta_shots + config.meta_queries
+    whole = config.film_shots + config.film_queries if config.film_learners else 0
+    return ways * max(regions, whole)
 
 
 def with_learners_of(config: SmiSettings, given: Sequence[str]) -> SmiSettings:

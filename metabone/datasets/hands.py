@@ -11,6 +11,7 @@ from PIL import Image
 from metabone.datasets import reading
 from metabone.datasets.fingerprints import content_sha256
 from metabone.datasets.hand_labels import HandLabel, read_hand_labels
+from metabone.datasets.near_copies import look_of_film
 from metabone.datasets.prepared_hands import (
     LABELS,
     PreparedHands,
@@ -88,7 +89,7 @@ def load(
     told = _told(+left_out, len(labels))
     if told:
         print(f"{path}: {told}", file=sys.stderr)
-    images = _cut(prepared, [label.id for label in labels], prepared.points[index], chosen)
+    images, looks = _cut(prepared, [label.id for label in labels], prepared.points[index], chosen)
     if size != images.shape[2]:
         images = np.stack(
             [[reading.resize(Image.fromarray(part), size)[..., 0] for part in f] for f in images]
@@ -130,6 +131,7 @@ def load(
         stages=None if stages is None else np.asarray(stages, np.int32),
         bone_age_months=None if months is None else np.asarray(months, np.float32),
         sex=sex if (sex != "").any() else None,
+        looks=looks,
     )
 
 
@@ -172,16 +174,18 @@ def _told(left_out: Counter[str], used: int) -> str:
 
 def _cut(
     prepared: PreparedHands, names: Sequence[str], points: np.ndarray, regions: tuple[Region, ...]
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
+    """Regions `[n, R, 64, 64]` of films, and what tells near copies of them."""
     templates = simulated_templates(regions)
-    parts = []
+    parts, looks = [], []
     with progress(None, "cutting regions", len(names)) as shown:
         for first in range(0, len(names), _CHUNK):
             some = slice(first, first + _CHUNK)
             films = [prepared.read_film(name) for name in names[some]]
             parts.append(registered_regions(films, points[some], regions, templates))
+            looks += [look_of_film(film) for film in films]
             shown.update(len(films))
-    return np.concatenate(parts)
+    return np.concatenate(parts), np.stack(looks)
 
 
 def _padded(

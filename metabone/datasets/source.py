@@ -106,6 +106,7 @@ def load_films(
     seed: int = 0,
     examples: int = 12,
     regions: str = "min_kang_6",
+    hands: int = 1000,
 ) -> FilmSet:
     """Loads hand films, the target of an adaptation.
 
@@ -119,6 +120,7 @@ def load_films(
       examples: Number of whole films to keep for a report.
       regions: Of `radiograph.region_sets.REGION_SETS`, where films are cut along their bones
         (`hands:DIR` and `simulated:hands`).
+      hands: Films of `simulated:hands`.
 
     Returns:
       The films; those of stages that `merge` leaves out are not among them.
@@ -140,9 +142,9 @@ def load_films(
                 examples=examples,
             )
         case "hands", _:
-            from metabone.datasets import hands
+            from metabone.datasets.hands import load
 
-            return hands.load(
+            return load(
                 source.path,
                 source=source.text,
                 regions=regions,
@@ -159,6 +161,7 @@ def load_films(
                 size=size,
                 cuts=cuts,
                 regions=regions,
+                count=hands,
                 seed=seed,
                 examples=examples,
             )

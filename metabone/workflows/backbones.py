@@ -17,6 +17,7 @@ from metabone.episodes.sampling import scale
 from metabone.episodes.windows import streamed_batch
 from metabone.learners.base import cross_entropy
 from metabone.nets.feature_store import FeatureStore, weights_sha256
+from metabone.nets.hog import hog_net
 from metabone.nets.network import Network
 from metabone.nets.networks import vgg16
 from metabone.nets.weights import load_vgg16
@@ -229,12 +230,19 @@ def seen_fingerprints(images: Images) -> Sequence[str]:
     return [found for rows in blocks for found in image_fingerprints(images.read(rows))]
 
 
+def hog_backbone() -> Backbone:
+    """Histograms of oriented gradients, which nobody had to learn."""
+    return Backbone(hog_net(), {}, {}, scale, weights_sha256({}, {}, "hog", "scale"))
+
+
 def backbone_and_scaling(
     config: LearnerSettings,
     images: Images | None,
     run: Run,
     features_dir: Path,
     trained: Path | None,
+    *,
+    hog: bool = False,
 ) -> tuple[Backbone, Scaling]:
     """The frozen backbone, and how its features are scaled; those of another run if it is named.
 
@@ -244,14 +252,16 @@ def backbone_and_scaling(
       run: keeps both.
       features_dir: see `embed`.
       trained: folder of a run whose backbone and scaling are taken.
+      hog: histograms of gradients instead of the network that the settings name.
     """
-    backbone = given_backbone(config, trained)
+    backbone = hog_backbone() if hog else given_backbone(config, trained)
     if backbone is None:
         backbone = pretrained_backbone(config, images, run)
+    of = "hog" if hog else ""
     if trained is not None:
-        return backbone, load_scaling(trained, backbone.identity)
+        return backbone, load_scaling(trained, backbone.identity, of)
     scaling = scaling_of(embed(backbone, features_dir, images), backbone.identity)
-    save_scaling(run.path, scaling)
+    save_scaling(run.path, scaling, of)
     return backbone, scaling
 
 

@@ -13,9 +13,9 @@ from metabone.stored_arrays import load_arrays, save_arrays
 from metabone.training.checkpoints import load_checkpoint
 from metabone.training.json_files import read_json
 from metabone.workflows.settings import BACKBONES_OWN, LearnerSettings
+from metabone.workflows.variants import HEADS, PAPER_MODELS, SEX, variants_of
 
 _SEEN = "seen_images.npz"
-_PHASES = ("meta_scratch", "pretrain", "meta_pretrained")
 
 Settings = TypeVar("Settings", bound=LearnerSettings)
 
@@ -126,9 +126,13 @@ def stored_settings(record: Mapping[str, Any], settings: type) -> dict[str, Any]
 
 def _phases_of(stored: Mapping[str, Any]) -> tuple[str, ...]:
     """The trainings that a run's learners consist of."""
-    if stored.get("backbone_weights") or stored.get("pretrained"):
-        return tuple(phase for phase in _PHASES if phase != "pretrain")
-    return _PHASES
+    plain = [("models", PAPER_MODELS), ("heads", HEADS[:1]), ("sex", SEX[:1])]
+    variants = variants_of(*(stored.get(name, value) for name, value in plain))
+    phases = [f"meta_{variant.slug}" for variant in variants]
+    elsewhere = stored.get("backbone_weights") or stored.get("pretrained")
+    if not elsewhere and any("pretrained" in variant.model for variant in variants):
+        phases.append("pretrain")
+    return tuple(phases)
 
 
 def save_seen(folder: Path, fingerprints: Sequence[str]) -> None:

@@ -8,8 +8,6 @@ import numpy as np
 from metabone.errors import InputError
 from metabone.stored_arrays import load_arrays, save_arrays
 
-_SCALING = "feature_scale.npz"
-
 
 class Scaling(NamedTuple):
     """Standardises features by those of the training classes: a fixed part of the backbone.
@@ -34,25 +32,31 @@ def scaling_of(features: np.ndarray, backbone: str) -> Scaling:
     return Scaling(features.mean(0), features.std(0) + np.float32(1e-3), backbone)
 
 
-def save_scaling(folder: Path, scaling: Scaling) -> None:
-    """Keeps a scaling with its run."""
-    save_arrays(folder / _SCALING, **{k: np.asarray(v) for k, v in scaling._asdict().items()})
+def save_scaling(folder: Path, scaling: Scaling, of: str = "") -> None:
+    """Keeps a scaling with its run; `of` names the backbone where a run has several."""
+    arrays = {name: np.asarray(value) for name, value in scaling._asdict().items()}
+    save_arrays(_path(folder, of), **arrays)
 
 
-def load_scaling(folder: Path, backbone: str) -> Scaling:
+def load_scaling(folder: Path, backbone: str, of: str = "") -> Scaling:
     """Reads the scaling of a run.
 
     Args:
       folder: of the run.
       backbone: hash of the weights at hand.
+      of: as it was saved.
 
     Raises:
       InputError: there is none, it is damaged, or it belongs to other weights.
     """
-    path = folder / _SCALING
+    path = _path(folder, of)
     if not path.exists():
         raise InputError(f"{path}: no such file; the run is of an older version")
     found = load_arrays(path, Scaling._fields)
     if str(found["backbone"]) != backbone:
         raise InputError(f"{folder}: its learners stand on another backbone than the one given")
     return Scaling(found["centre"], found["spread"], backbone)
+
+
+def _path(folder: Path, of: str) -> Path:
+    return folder / f"feature_scale{of and '_'}{of}.npz"

@@ -1,6 +1,6 @@
 """Learners that read films by regions that vote: the table of the maturity benchmark."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -62,13 +62,15 @@ def fill_film_table(arms: Iterator[Arm], run: Run, films: FilmSet, reading: Read
     pool = ThreadPoolExecutor(1)
     try:
         for arm in arms:
-            pair = {"meta": arm.learner, "base": _base(arm.network, reading)}
+            pair = {arm.learning: arm.learner}
+            if arm.base:
+                pair["base"] = _base(arm.network, reading)
             ahead = {
                 learning: _compile_ahead(reading, run, arm, learning, learner, pool)
                 for learning, learner in pair.items()
             }
             for learning, programs in ahead.items():
-                meta_params = arm.train() if learning == "meta" else ()
+                meta_params = arm.train() if learning == arm.learning else ()
                 _measure(reading, run, films, arm, learning, meta_params, programs)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -91,11 +93,12 @@ def _compile_ahead(
     """By number of shots, the program that the run still lacks; it need not be trained for it."""
     shape = arm.target.images.shape[2:]
     meta_params = jax.eval_shape(lambda key: learner.init(key, shape), jax.random.key(0))
-    predictions = predictions_of(arm.network, shape)
+    predictions = predictions_of(arm.network, shape) if arm.base else [learner.predict]
     programs = {}
     for shots in reading.shots:
         if run.results.find(learning=learning, model=arm.model, shots=shots) is None:
             sizes = dict(shots=shots, queries=reading.queries, pooled=reading.pooled)
+            sizes |= dict(ordered=arm.ordered, whole=arm.whole)
             read = read_films(learner, predictions, **sizes)
             programs[shots] = pool.submit(compile_reading, read, meta_params, arm.target)
     return programs
@@ -111,7 +114,8 @@ def _measure(
     programs: dict[int, Future],
 ) -> None:
     several = len(films.region_names) > 1
-    draws = reading.draws or (_COSTLY.get((learning, arm.model), 100) if several else 100)
+    model = arm.model.split(",")[0]
+    draws = reading.draws or (_COSTLY.get((learning, model), 100) if several else 100)
     for shots, program in programs.items():
         compiled = program.result()
         line = ProgressLine(f"{learning} {arm.model}, {shots} shots", 0, draws)
@@ -127,19 +131,23 @@ def _measure(
         if (learning, arm.model, shots) == ("meta", "scratch", max(reading.shots)):
             _keep_examples(run, films, found)
         labels = {"learning": learning, "model": arm.model, "shots": shots}
-        _write_rows(run, found, len(films.class_names), **labels)
+        # A learner with its own head answers from the labelled films alone.
+        norms = NORMS if arm.base else NORMS[:1]
+        _write_rows(run, found, norms, len(films.class_names), **labels)
 
 
-def _write_rows(run: Run, reading: FilmReading, classes: int, **labels: Any) -> None:
+def _write_rows(
+    run: Run, reading: FilmReading, norms: Sequence[str], classes: int, **labels: Any
+) -> None:
     """Writes what a reading says; the rows last, as they say that all is written."""
     right = (reading.votes == reading.truth[:, None]).mean(-1)
     keep_accuracies(run, labels, right)
     found = {_entry_key(entry): entry for entry in run.results.get("confusions", [])}
-    for entry in confusions_of(reading, NORMS, classes, **labels):
+    for entry in confusions_of(reading, norms, classes, **labels):
         found[_entry_key(entry)] = entry
     run.results.set(confusions=list(found.values()))
     paper = min_kang_2018(labels["learning"], labels["model"], labels["shots"])
-    run.results.append(*rows_of(reading, NORMS, paper=paper, **labels))
+    run.results.append(*rows_of(reading, norms, paper=paper, **labels))
 
 
 def _entry_key(entry: dict[str, Any]) -> tuple:

@@ -27,8 +27,8 @@ from metabone.workflows.meta_training import Outer, meta_start
 from metabone.workflows.networks import cosine_adam, head_network, maml_of, whole_network
 from metabone.workflows.settings import NORMS, LearnerSettings
 from metabone.workflows.trained import Trained, up_to
+from metabone.workflows.variants import HEADS, PAPER_MODELS, SEX
 
-_MODELS = ("scratch", "pretrained")
 _LEARNED = ("smi", "meta_dataset")
 
 
@@ -42,7 +42,16 @@ def arms_of(run: str | os.PathLike) -> tuple[str, ...]:
       InputError: it is none of these, or not complete.
     """
     record, _ = finished_run(Path(run), (*_LEARNED, "benchmark"), "")
-    return tuple(record["config"]["learners"]) if record["experiment"] == "benchmark" else _MODELS
+    config = record["config"]
+    if record["experiment"] == "benchmark":
+        return tuple(config["learners"])
+    # Learners of ordered classes, of sex or of histograms are for films of hands alone.
+    plain = "softmax" in config.get("heads", HEADS) and "without" in config.get("sex", SEX)
+    found = [name for name in PAPER_MODELS if plain and name in config.get("models", PAPER_MODELS)]
+    if not found:
+        names = ", ".join(PAPER_MODELS)
+        raise InputError(f"{run}: has no learner of images alone; expected a run of {names}")
+    return tuple(found)
 
 
 def load_learner(run: str | os.PathLike, arm: str = "") -> Trained:

@@ -9,7 +9,9 @@ import jax
 import numpy as np
 import optax
 
+from metabone.datasets.graded import GradedImages
 from metabone.datasets.images import Images, ImageSet
+from metabone.episodes.graded import GradedStore, graded_store, sample_graded
 from metabone.episodes.sampling import sample, scale, task_key
 from metabone.episodes.store import ImageStore, build_store, check_enough
 from metabone.episodes.streams import Stream, stream_key
@@ -172,7 +174,7 @@ def _check(learner: Any, images: Any, sizes: TaskSizes, seed: Any) -> None:
 
 def meta_train_on(
     learner: MetaLearner,
-    stores: Mapping[str, ImageStore],
+    stores: Mapping[str, ImageStore | GradedStore],
     sizes: TaskSizes,
     outer: Outer,
     *,
@@ -180,6 +182,7 @@ def meta_train_on(
     validation_sizes: TaskSizes | None = None,
     streamed: Images | None = None,
     flip: bool = False,
+    augment: Callable[[jax.Array, jax.Array], jax.Array] | None = None,
     run: Run | None = None,
     phase: str = "meta",
 ) -> TrainResult:
@@ -194,6 +197,7 @@ def meta_train_on(
       validation_sizes: of the tasks validated on, if they differ.
       streamed: images of the `train` store, if they are not in it.
       flip: mirror the images of training tasks with probability one half.
+      augment: `(key, images) -> images`, what else is done to the images of training tasks.
       run: keeps checkpoints and metrics; None for none.
       phase: names them.
 
@@ -204,10 +208,10 @@ def meta_train_on(
     held_out = jax.device_put(stores["validation"])
     asked = sizes if validation_sizes is None else validation_sizes
     accuracies = task_accuracies(
-        validated, _sampler(sample, asked, False), outer.validation_tasks, outer.seed
+        validated, _sampler(sampler_of(held_out), asked, None), outer.validation_tasks, outer.seed
     )
     start = meta_start(validated, held_out.images.shape[1:], outer)
-    plain = sample if streamed is None else streamed_episode
+    plain = sampler_of(stores["train"]) if streamed is None else streamed_episode
     with contextlib.ExitStack() as stack:
         if streamed is None:
             data = jax.device_put(stores["train"])
@@ -225,7 +229,7 @@ def meta_train_on(
             meta_step(
                 learner,
                 outer.optimizer,
-                _sampler(plain, sizes, flip),
+                _sampler(plain, sizes, flip_half if flip else augment),
                 meta_batch=outer.meta_batch,
                 clip=outer.clip,
                 mapping=int(outer.mapping) if outer.mapping.isdecimal() else outer.mapping,
@@ -263,11 +267,11 @@ def store_of(
     sizes: TaskSizes,
     values: Any = None,
     groups: np.ndarray | None = None,
-) -> ImageStore:
+) -> ImageStore | GradedStore:
     """A store of images, or of their features, whose classes are enough for such tasks.
 
     Args:
-      images: labelled images.
+      images: labelled images; graded ones make tasks of ordered classes, cut anew each time.
       sizes: of the largest tasks.
       values: `[N, ...]` what is stored of them instead of pixels, such as features.
       groups: `[N]` patients, by default those of `images`, if it has any.
@@ -277,19 +281,33 @@ def store_of(
     """
     groups = getattr(images, "patients", None) if groups is None else groups
     values = images.images if values is None else values
+    if isinstance(images, GradedImages):
+        least = sizes.ways * (sizes.shots + sizes.queries)
+        return graded_store(
+            values, images.grades, strata=images.strata, groups=groups, at_least=least
+        )
     store = build_store(values, images.labels, groups=groups)
     check_enough(store, *sizes, images.class_names)
     return store
 
 
-def _sampler(plain: Callable[..., Episode], sizes: TaskSizes, flip: bool) -> Callable[..., Episode]:
+def sampler_of(store: ImageStore | GradedStore) -> Callable[..., Episode]:
+    """What draws tasks from a store."""
+    return sample_graded if isinstance(store, GradedStore) else sample
+
+
+def _sampler(
+    plain: Callable[..., Episode],
+    sizes: TaskSizes,
+    augment: Callable[[jax.Array, jax.Array], jax.Array] | None,
+) -> Callable[..., Episode]:
     def sample_task(data, seed, step, task):
         episode = plain(data, seed, step, task, **sizes._asdict())
-        if not flip:
+        if augment is None:
             return episode
         key = stream_key(task_key(seed, step, task), Stream.MIRROR)
         keys = Episode(*jax.random.split(key))
         parts = zip(keys, episode, strict=True)
-        return Episode(*(Examples(flip_half(key, part.images), part.labels) for key, part in parts))
+        return Episode(*(Examples(augment(key, part.images), part.labels) for key, part in parts))
 
     return sample_task

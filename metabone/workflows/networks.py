@@ -6,26 +6,62 @@ import optax
 
 from metabone.learners import roles
 from metabone.learners.base import MetaLearner
+from metabone.learners.logistic import logistic_head
 from metabone.learners.maml import maml
+from metabone.learners.ordinal import ordinal_head
+from metabone.nets.heads import with_head
 from metabone.nets.network import Network
 from metabone.nets.networks import conv_net, fully_connected, smi_net, vgg16
+from metabone.nets.stored_features import stored_features
 from metabone.workflows.settings import LearnerSettings
 
+# Of sex, -1 or 1, against the 256 numbers of the last maps, which are after a ReLU about 0 to 2.
+_SEX_BESIDE_MAPS = 3.0
 
-def whole_network(config: LearnerSettings, ways: int) -> Network:
-    """Min and Kang's (2018) own network, of the scratch arms."""
-    return smi_net(
-        ways,
+
+def whole_network(
+    config: LearnerSettings, ways: int, *, ordinal: bool = False, sex: bool = False
+) -> Network:
+    """Min and Kang's (2018) own network, of the scratch arms.
+
+    Args:
+      config: of the run.
+      ways: outputs.
+      ordinal: with an ordinal head in place of its own.
+      sex: with a row of pixels below each image for the head, see `radiograph.sex.with_sex_row`.
+    """
+    widths = () if ordinal or sex else config.hidden
+    own = smi_net(
+        0 if ordinal or sex else ways,
         filters=config.filters,
-        widths=config.hidden,
+        widths=widths,
         halvings=config.halvings,
         downsample=config.downsample,
     )
+    if not (ordinal or sex):
+        return own
+    beside = _SEX_BESIDE_MAPS if sex else None
+    return with_head(own, ways, config.hidden, ordinal=ordinal, beside=beside)
 
 
-def head_network(config: LearnerSettings, ways: int) -> Network:
-    """What the pre-trained arms learn on top of their backbone."""
+def head_network(config: LearnerSettings, ways: int, *, ordinal: bool = False) -> Network:
+    """What is learned on top of a backbone."""
+    if ordinal:
+        return with_head(stored_features(), ways, config.hidden, ordinal=True)
     return fully_connected(ways, config.hidden)
+
+
+def fitted_head(ways: int, *, ordinal: bool, sex: bool) -> MetaLearner:
+    """A linear head that is fitted to the end on features of a backbone, whatever came before.
+
+    Args:
+      ways: classes of a task.
+      ordinal: proportional odds, else multinomial.
+      sex: whether the last feature is sex, as `radiograph.sex.join_sex` puts it.
+    """
+    if ordinal:
+        return ordinal_head(stored_features(), ways, strength=3e-3, beside=int(sex))
+    return logistic_head(stored_features(), ways)
 
 
 def backbone_network(config: LearnerSettings, classes: int, widths: tuple[int, ...]) -> Network:
