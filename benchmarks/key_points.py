@@ -1,307 +1,247 @@
-"""Trains and measures what finds the key points of hands, on simulated and on real films.
+"""Measures what is refused of films, and what becomes of copies of a film.
 
-    python -m benchmarks.key_points train --on=simulated --out=key_points.safetensors
-    python -m benchmarks.key_points train --on=real --out=real.safetensors
-    python -m benchmarks.key_points measure [--weights=real.safetensors] [--sheet=sheet.png]
+    python -m benchmarks.key_points [--key_points=RUN_OR_FILE] [--count=100]
 
-The second holds out a fifth of the annotated hands, by hash of their id; `measure` reports on that
-fifth, and on all of them for weights that saw no real film (`--all`). Then what the gate refuses:
-of real hands, chest films, films of legs and noise; and whether copies of a film (inverted,
-mirrored, turned, dimmed, padded) become the same canonical film. Weights from real films are for
-measuring and never part of the package. Real films lie in `--data`.
+How far key points are off is told by `python -m experiments.key_points`; this tells what the gate
+refuses: of real hands, of films with two hands, of hands that are cut off, of chest films, the
+radiographs of no hand among the DICOM files, drawn legs, skulls and hips, and noise. Then whether
+copies of a film (inverted, mirrored, turned, brighter, darker, of more and of less contrast, of
+half the resolution, with a border) give the same key points and the same regions. Real films lie in
+`--data`, taken in an order by hash; the gate's thresholds were chosen on the first 300.
 """
 
 import argparse
+import hashlib
 import io
 import sys
 import time
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from metabone.episodes.splits import split_names
-from metabone.radiograph.coco_key_points import read_coco_hands
+from benchmarks.film_copies import copies, points_back
+from metabone.errors import InputError
+from metabone.imaging.film import to_eight_bits
+from metabone.imaging.reading import read_film
 from metabone.radiograph.cutting import cut_regions, stretched
-from metabone.radiograph.hand_views import pointed_films
-from metabone.radiograph.landmarks import POINT_NAMES, hand_length
-from metabone.radiograph.pointed_simulation import simulate_pointed_films
+from metabone.radiograph.landmarks import hand_length
 from metabone.radiograph.region_sets import REGION_SETS
-from metabone.workflows.canonical_hands import canonical_hands
-from metabone.workflows.hand_reading import read_key_points
-from metabone.workflows.key_points import train_key_points
-from metabone.workflows.point_net_files import load_point_net, save_point_net, shipped_point_net
+from metabone.workflows.canonical_hands import CanonicalHand, canonical_hands
+from metabone.workflows.key_points import PointNet
+from metabone.workflows.point_net_files import point_net_of
 
-_LONG_SIDE = 128
-# Dimming a dark film rounds away a fifth of its few gray levels.
+# Mean difference of a region's gray levels, of 255, below which it is the same.
 _SAME = 8
 _SIX = REGION_SETS["min_kang_6"]
-# The joints in the middle of the six regions.
-_JOINTS = ("thumb IP", "middle DIP", "ring DIP", "middle MCP", "ring MCP", "thumb MCP")
 
 
-class Annotated(NamedTuple):
-    """Real films with points.
-
-    Attributes:
-      names: their ids.
-      films: `[H, W]` uint8 each.
-      points: `[n, 21, 2]` pixels of each film.
-    """
-
-    names: list[str]
-    films: list[np.ndarray]
-    points: np.ndarray
-
-
-def annotated(data: Path) -> Annotated:
-    """The annotated hands, small copies given back the aspect that they lost.
+def films_in(path: Path, first: int, count: int) -> list[np.ndarray]:
+    """Some films of a zip, in an order that depends on nothing but their names.
 
     Args:
-      data: the folder of `rsna_annotations` and `rsna_100px`.
+      path: of the zip.
+      first: how many come before.
+      count: how many.
 
     Returns:
-      The films in the order of the annotations.
+      `[H, W]` uint8 each.
     """
-    hands = read_coco_hands(data / "rsna_annotations" / "keypoints_coco.json")
-    films, points = [], []
-    with zipfile.ZipFile(data / "rsna_100px" / "images.zip") as images:
-        for name, hand in hands.items():
-            scale = _LONG_SIDE / max(hand.width, hand.height)
-            size = round(hand.width * scale), round(hand.height * scale)
-            film = Image.open(io.BytesIO(images.read(f"{name}.png"))).convert("L")
-            films.append(np.asarray(film.resize(size, Image.Resampling.BICUBIC)))
-            points.append(hand.in_frame(*size))
-    return Annotated(list(hands), films, np.stack(points))
-
-
-def held_out(names: list[str]) -> dict[str, list[int]]:
-    """A fifth for `test`, the others for `train`, by hash of the id.
-
-    Args:
-      names: ids.
-
-    Returns:
-      Positions by part.
-    """
-    test = len(names) // 5
-    return split_names(names, {"test": test, "train": len(names) - test}, salt="key points")
-
-
-def errors(net, films: list[np.ndarray], points: np.ndarray) -> np.ndarray:
-    """Distances of read points from annotated ones.
-
-    Args:
-      net: the network's weights.
-      films: `[H, W]` each.
-      points: `[n, 21, 2]`.
-
-    Returns:
-      `[n, 21]` in units of hand length.
-    """
-    read = read_key_points(net, films)
-    away = np.linalg.norm(read.points - points, axis=-1)
-    return away / hand_length(points)[:, None]
-
-
-def _print_errors(title: str, error: np.ndarray) -> None:
-    six = error[:, [POINT_NAMES.index(name) for name in _JOINTS]]
-    print(
-        f"{title}: {len(error)} hands, median error {100 * np.median(error):.2f} % of hand length, "
-        f"points beyond 5 %: {100 * np.mean(error > 0.05):.2f} %, hands with six joints within "
-        f"5 %: {100 * np.mean((six < 0.05).all(axis=1)):.1f} %"
-    )
-    worst = np.argsort(-np.median(error, axis=0))[:5]
-    print(
-        "  worst", ", ".join(f"{POINT_NAMES[k]} {100 * np.median(error[:, k]):.1f}" for k in worst)
-    )
-
-
-def _zipped(path: Path, count: int) -> list[np.ndarray]:
     with zipfile.ZipFile(path) as images:
         names = [name for name in images.namelist() if not name.endswith("/")]
-        names = sorted(names, key=lambda name: hash_of(name))[:count]
-        films = [Image.open(io.BytesIO(images.read(name))).convert("L") for name in names]
-    return [np.asarray(film) for film in films]
+        names = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+        chosen = names[first : first + count]
+        return [
+            np.asarray(Image.open(io.BytesIO(images.read(name))).convert("L")) for name in chosen
+        ]
 
 
-def hash_of(name: str) -> str:
-    """An order of names that depends on nothing else.
+def two_hands(films: list[np.ndarray]) -> list[np.ndarray]:
+    """Films of two hands: half of the films beside, or below, the other half.
 
     Args:
-      name: any.
+      films: `[H, W]` uint8 each.
 
     Returns:
-      Hexadecimal digits.
+      Half as many; two of three are a left hand beside a right one.
     """
-    import hashlib
+    pairs = []
+    for index, pair in enumerate(zip(films[::2], films[1::2], strict=False)):
+        first, second = pair if index % 3 == 0 else (pair[0], pair[1][:, ::-1])
+        below = index % 4 == 3
+        if below:
+            first, second = first.T, second.T
+        height = max(len(first), len(second))
+        sides = [np.pad(f, ((0, height - len(f)), (0, 0)), "edge") for f in (first, second)]
+        both = np.concatenate(sides, axis=1)
+        pairs.append(both.T if below else both)
+    return pairs
 
-    return hashlib.sha256(name.encode()).hexdigest()
 
-
-def no_hands(data: Path, count: int) -> dict[str, list[np.ndarray]]:
-    """Films that show no hand.
+def cut_off(films: list[np.ndarray], hands: list[CanonicalHand]) -> list[np.ndarray]:
+    """Hands cut through the middle finger's end or its last joint, some of them bordered after.
 
     Args:
-      data: the folder of `chest_320px`.
-      count: of each kind.
+      films: `[H, W]` uint8 each.
+      hands: what was read of them.
 
     Returns:
-      Films by kind.
+      Those of upright hands that are not refused.
+    """
+    cut = []
+    for index, (film, hand) in enumerate(zip(films, hands, strict=True)):
+        if hand.refusal or hand.turn.quarters:
+            continue
+        joint, tip = hand.raw_points[11, 1], hand.raw_points[12, 1]
+        rest = film[int(joint if index % 2 else 0.5 * (joint + tip)) :]
+        levels = (None, 0, int(np.median(film[0])), 255)
+        level = levels[len(cut) % 4]
+        cut.append(rest if level is None else np.pad(rest, 30, constant_values=level))
+    return cut
+
+
+def radiographs_of_none(data: Path) -> list[np.ndarray]:
+    """Radiographs among the DICOM files, none of which shows a hand.
+
+    Args:
+      data: the folder of `dicom`.
+
+    Returns:
+      `[H, W]` uint8 each; files without an image are passed over.
+    """
+    films = []
+    for path in sorted((data / "dicom" / "radiographs").iterdir()):
+        try:
+            film = to_eight_bits(read_film(path.read_bytes(), path.name).pixels)
+        except InputError:
+            continue
+        if min(film.shape) >= 32:
+            films.append(film)
+    return films
+
+
+def drawn(count: int) -> dict[str, list[np.ndarray]]:
+    """Drawings of legs, skulls and hips, and noise.
+
+    Args:
+      count: of each.
+
+    Returns:
+      `[H, W]` uint8 each, by kind.
     """
     rng = np.random.default_rng(0)
-    y, x = np.mgrid[:256, :192]
-    legs, noise = [], []
+    y, x = np.mgrid[:256, :192].astype(float)
+    found = {"drawn legs": [], "drawn skulls": [], "drawn hips": [], "noise": []}
+
+    def grained(film):
+        return np.clip(film + rng.normal(0, 4, film.shape), 0, 255).astype(np.uint8)
+
+    def ring(column, row, wide, high):
+        away = np.hypot((x - column) / wide, (y - row) / high)
+        return 60.0 * (away < 1) + 80.0 * (np.abs(away - 1) < 0.08)
+
     for _ in range(count):
-        bones = 20.0 + 20 * rng.random() + 0 * x
+        legs = 20.0 + 20 * rng.random() + 0 * x
         for middle, wide in ((80 + 10 * rng.normal(), 16), (120 + 10 * rng.normal(), 9)):
             lean = (
                 middle + rng.normal(0, 0.08) * (y - 128) + 6 * np.sin(y / (60 + 40 * rng.random()))
             )
-            bones += 60 * np.exp(-(((x - lean) / 45) ** 4))
-            bones += 70 * (np.abs(x - lean) < wide * (1 + 0.6 * (np.abs(y - 128) / 128) ** 6))
-        legs.append(np.clip(bones + rng.normal(0, 4, bones.shape), 0, 255).astype(np.uint8))
-        noise.append(rng.integers(0, 256, (200, 160)).astype(np.uint8))
-    return {
-        "chest films": _zipped(data / "chest_320px" / "images.zip", count),
-        "drawn legs": legs,
-        "noise": noise,
-    }
+            legs += 60 * np.exp(-(((x - lean) / 45) ** 4))
+            legs += 70 * (np.abs(x - lean) < wide * (1 + 0.6 * (np.abs(y - 128) / 128) ** 6))
+        found["drawn legs"].append(grained(legs))
+        tall = 80 + 15 * rng.random()
+        skull = 15.0 + ring(96, 105, 70 + 10 * rng.random(), tall)
+        for eye in (70, 122):
+            skull -= 40.0 * (np.hypot(x - eye, y - 130 + 10 * rng.random()) < 14)
+        jaw = (np.abs(x - 96) < 35 + 8 * rng.random()) & (y > 105 + 0.6 * tall)
+        found["drawn skulls"].append(grained(skull + 50.0 * jaw * (y < 230)))
+        hips = 40.0 + 0 * x
+        for side in (-1, 1):
+            hips += ring(96 + side * (48 + 6 * rng.random()), 90, 36, 50 + 10 * rng.random())
+            hips += 70.0 * (np.hypot(x - 96 - side * 62, y - 150) < 15)
+            shaft = 96 + side * (66 + 0.08 * (y - 150))
+            hips += 60.0 * (np.abs(x - shaft) < 11) * (y > 150)
+        found["drawn hips"].append(grained(hips + 50.0 * (np.abs(x - 96) < 13) * (y < 100)))
+        found["noise"].append(rng.integers(0, 256, (200, 160)).astype(np.uint8))
+    return found
 
 
-def copies(film: np.ndarray) -> dict[str, np.ndarray]:
-    """Copies of a film that are to become one.
+def print_refusals(net: PointNet, data: Path, films: list[np.ndarray]) -> list[CanonicalHand]:
+    """Prints what is refused of hands and of what is none.
 
     Args:
-      film: `[H, W]` uint8.
+      net: what reads key points.
+      data: the folder of real films.
+      films: real hands, `[H, W]` uint8 each.
 
     Returns:
-      Copies by name.
+      What was read of them.
     """
-    edge = max(film.shape) // 10
-    return {
-        "inverted": 255 - film,
-        "mirrored": film[:, ::-1],
-        "turned by 90": np.rot90(film),
-        "turned by 180": np.rot90(film, 2),
-        "turned by 270": np.rot90(film, 3),
-        "dimmed": np.rint(0.8 * film).astype(np.uint8),
-        "padded": np.pad(film, edge),
-    }
-
-
-def measure(net, data: Path, every: bool, count: int, sheet: Path | None) -> None:
-    """Prints all figures of one network.
-
-    Args:
-      net: its weights.
-      data: the folder of real films.
-      every: whether it saw no annotated hand, so that all count.
-      count: films of each kind for gate and invariance.
-      sheet: where a contact sheet of regions and points is drawn; None for none.
-    """
-    hands = annotated(data)
-    rows = range(len(hands.names)) if every else held_out(hands.names)["test"]
-    error = errors(net, [hands.films[row] for row in rows], hands.points[list(rows)])
-    _print_errors("annotated", error)
-
-    films = _zipped(data / "rsna_512px" / "images.zip", count)
+    canonical_hands(net, films[:8], _SIX)
     start = time.perf_counter()
     made = canonical_hands(net, films, _SIX)
     seconds = (time.perf_counter() - start) / len(films)
     refused = [hand.refusal for hand in made if hand.refusal]
-    print(
-        f"gate: {len(refused)} of {len(made)} real hands refused, {seconds:.2f} s a film; {refused}"
-    )
-    turns = [hand.turn for hand in made]
-    print(
-        f"  turned {sum(t.quarters > 0 for t in turns)}, "
-        f"mirrored {sum(t.mirrored for t in turns)}, inverted {sum(t.inverted for t in turns)}"
-    )
-    for kind, others in no_hands(data, count).items():
-        passed = sum(hand.refusal is None for hand in canonical_hands(net, others, _SIX))
-        print(f"  {kind}: {len(others) - passed} of {len(others)} refused")
-    _print_invariance(net, films, made)
-    if sheet is not None:
-        _draw(made).save(sheet)
-        print(f"  {sheet}")
+    print(f"real hands: {len(refused)} of {len(made)} refused, {seconds:.2f} s a film; {refused}")
+    others = {
+        "two hands": two_hands(films),
+        "cut-off hands": cut_off(films, made),
+        "chest films": films_in(data / "chest_320px" / "images.zip", 0, len(films)),
+        "radiographs of other parts": radiographs_of_none(data),
+        **drawn(len(films)),
+    }
+    for kind, shown in others.items():
+        passed = [
+            row for row, hand in enumerate(canonical_hands(net, shown, _SIX)) if not hand.refusal
+        ]
+        print(f"  {kind}: {len(shown) - len(passed)} of {len(shown)} refused", flush=True)
+    return made
 
 
-def _print_invariance(net, films, made) -> None:
-    fair = [n for n, hand in enumerate(made) if hand.refusal is None]
+def print_invariance(net: PointNet, films: list[np.ndarray], made: list[CanonicalHand]) -> None:
+    """Prints how far key points and regions of copies are from those of the films.
+
+    Args:
+      net: what reads key points.
+      films: `[H, W]` uint8 each.
+      made: what was read of them; refused ones are left out.
+    """
+    fair = [row for row, hand in enumerate(made) if hand.refusal is None]
+    print(f"copies of {len(fair)} films: median / 95th percentile / largest of films")
     for name in copies(films[0]):
-        others = canonical_hands(net, [copies(films[n])[name] for n in fair], _SIX)
-        same, away = [], []
-        for n, other in zip(fair, others, strict=True):
-            plain = made[n]
+        others = canonical_hands(net, [copies(films[row])[name] for row in fair], _SIX)
+        away, differ = [], []
+        for row, other in zip(fair, others, strict=True):
+            if other.refusal is not None:
+                continue
+            plain = made[row]
+            back = points_back(name, other.raw_points, films[row]) - plain.raw_points
+            away.append(np.linalg.norm(back, axis=1).max() / hand_length(plain.raw_points))
             regions = [stretched(cut_regions(h.film, h.points, _SIX)) for h in (plain, other)]
-            differ = np.abs(regions[0].astype(float) - regions[1]).mean()
-            away.append(differ)
-            same.append(differ < _SAME)
+            differ.append(np.abs(regions[0].astype(float) - regions[1]).mean())
+        told = [np.percentile(values, (50, 95, 100)) for values in (100 * np.array(away), differ)]
         print(
-            f"  {name}: {100 * np.mean(same):.0f} % the same (mean difference of regions "
-            f"below {_SAME} of 255); median {np.median(away):.2f}, worst {np.max(away):.1f}"
+            f"  {name}: refused {len(fair) - len(away)}; furthest point off by "
+            f"{' / '.join(f'{value:.2f}' for value in told[0])} % of hand length; regions by "
+            f"{' / '.join(f'{value:.1f}' for value in told[1])} of 255, below {_SAME} in "
+            f"{100 * np.mean(np.array(differ) < _SAME):.0f} %",
+            flush=True,
         )
 
 
-def _draw(made) -> Image.Image:
-    side, columns = 168, 10
-    rows = -(-len(made) // columns)
-    sheet = Image.new("RGB", (columns * side, rows * (side + 40)), (60, 0, 0))
-    for index, hand in enumerate(made):
-        at = (index % columns) * side, (index // columns) * (side + 40)
-        film = Image.fromarray(hand.film)
-        scale = side / max(film.size)
-        film = film.resize((round(film.width * scale), round(film.height * scale)))
-        color = np.stack([np.asarray(film)] * 3, axis=-1)
-        for x, y in np.rint((hand.points + 0.5) * scale).astype(int):
-            color[max(y - 1, 0) : y + 1, max(x - 1, 0) : x + 1] = [255, 0, 0]
-        if hand.refusal:
-            color[:, :, 0] = 255
-        sheet.paste(Image.fromarray(color), at)
-        crops = stretched(cut_regions(hand.film, hand.points, _SIX, 28))
-        strip = Image.fromarray(np.concatenate(list(crops), axis=1))
-        sheet.paste(strip.resize((side, 28)), (at[0], at[1] + side))
-    return sheet
-
-
-def _train(on: str, data: Path, out: Path, steps: int, films: int, seed: int) -> None:
-    sets = []
-    if on in ("real", "both"):
-        hands = annotated(data)
-        rows = held_out(hands.names)["train"]
-        sets.append(pointed_films([hands.films[row] for row in rows], hands.points[rows]))
-    if on in ("simulated", "both"):
-        sets.append(simulate_pointed_films(seed, films))
-    start = time.perf_counter()
-    save_point_net(train_key_points(sets, steps=steps, seed=seed), out)
-    print(f"{out}: trained for {(time.perf_counter() - start) / 60:.1f} minutes")
-
-
 def main() -> int:
-    """Trains or measures; returns the exit status."""
+    """Measures; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("train", "measure"))
-    parser.add_argument("--on", choices=("simulated", "real", "both"), default="simulated")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--out", type=Path, help="where trained weights are written")
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--films", type=int, default=4000, help="simulated films")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--weights", type=Path, help="default: the package's")
-    parser.add_argument("--all", action="store_true", help="all annotated hands, not a fifth")
-    parser.add_argument("--count", type=int, default=100, help="films for gate and invariance")
-    parser.add_argument("--sheet", type=Path, help="where a contact sheet is drawn")
+    parser.add_argument("--key_points", default="", help="run or file; default: the package's")
+    parser.add_argument("--count", type=int, default=100, help="films of each kind")
+    parser.add_argument("--skip", type=int, default=300, help="real films before them")
     given = parser.parse_args()
-    if given.what == "train":
-        if given.out is None:
-            parser.error("train needs --out")
-        _train(given.on, given.data, given.out, given.steps, given.films, given.seed)
-        return 0
-    net = load_point_net(given.weights) if given.weights else shipped_point_net()
-    measure(net, given.data, given.all or given.weights is None, given.count, given.sheet)
+    net = point_net_of(given.key_points)
+    films = films_in(given.data / "rsna_512px" / "images.zip", given.skip, given.count)
+    made = print_refusals(net, given.data, films)
+    print_invariance(net, films, made)
     return 0
 
 
