@@ -185,8 +185,9 @@ def points_text(names: Sequence[str], points: np.ndarray, uncertainty: np.ndarra
 
     def lines() -> Iterator[tuple[str, ...]]:
         for name, film, unsure in zip(names, points, uncertainty, strict=True):
+            # The shortest text of a float32 reads back as the same one.
             for point, at, far in zip(POINT_NAMES, film, unsure, strict=True):
-                x, y = (f"{value:.2f}" for value in at)
+                x, y = map(str, np.asarray(at, np.float32))
                 yield name, point, x, y, x, y, f"{far:.4f}"
 
     return table_text(_POINT_COLUMNS, lines())

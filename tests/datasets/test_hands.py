@@ -75,9 +75,7 @@ def test_corrected_films_are_used_and_on_the_record(folder, capsys):
     before = load_films(f"hands:{folder}", cuts=CUTS)
     capsys.readouterr()
     x, y = read_prepared(folder).points[2, 4]
-    edit(
-        folder, "points.csv", f"h2,thumb tip,{x:.2f},{y:.2f},", f"h2,thumb tip,{x + 9:.2f},{y:.2f},"
-    )
+    edit(folder, "points.csv", f"h2,thumb tip,{x!s},{y!s},", f"h2,thumb tip,{x + 9!s},{y!s},")
     films = load_films(f"hands:{folder}", cuts=CUTS)
     assert films.patients.tolist() == ["h5", "h3", "h2", "h1", "h0"]
     assert "points of 1 of 5 films corrected by hand" in films.provenance.conversions

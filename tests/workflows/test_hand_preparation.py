@@ -10,13 +10,17 @@ from PIL import Image
 import metabone as mb
 from metabone.commands.command import Call
 from metabone.commands.prepare_hands import COMMAND, PrepareHandsSettings
+from metabone.datasets import hands
 from metabone.datasets.prepared_hands import read_prepared
 from metabone.errors import InputError
 from metabone.radiograph.landmarks import mirrored
+from metabone.radiograph.pointed_simulation import simulate_pointed_films
 from metabone.workflows import canonical_hands, hand_files, hand_preparation
 from metabone.workflows.hand_preparation import hands_in_words, prepared_source
 from metabone.workflows.hand_reading import HandPoints
+from metabone.workflows.hand_regions import HandRegions, weights_sha256
 from metabone.workflows.key_points import PointNet
+from metabone.workflows.point_net_files import shipped_point_net
 from tests.datasets.hand_folders import edit, hand
 from tests.imaging.conftest import dicom_file
 
@@ -118,7 +122,7 @@ def test_films_become_canonical_with_their_points_and_a_row_each(raw, tmp_path):
         # The same film but for its exposure.
         assert np.corrcoef(shown.ravel(), film[top:bottom, left:right].ravel())[0, 1] > 0.99
         at = prepared.points[prepared.names.index(name)]
-        np.testing.assert_allclose(at, points - [left, top], atol=0.006)
+        np.testing.assert_allclose(at, points - [left, top], atol=1e-4)
 
 
 def test_labels_and_terms_come_along_and_nothing_else_of_them(raw, tmp_path):
@@ -196,7 +200,7 @@ def test_corrected_points_stay_and_show_on_the_sheet(raw, tmp_path):
     out = tmp_path / "out"
     x, y = mb.prepare_hands(raw, out).points[5, 4]
     before = tree(out)
-    edit(out, "points.csv", f"1005,thumb tip,{x:.2f},{y:.2f},", "1005,thumb tip,31,7.5,")
+    edit(out, "points.csv", f"1005,thumb tip,{x!s},{y!s},", "1005,thumb tip,31,7.5,")
     corrected = (out / "points.csv").read_text()
     prepared = mb.prepare_hands(raw, out)
     assert prepared.corrected.tolist() == [False] * 5 + [True] + [False] * 4
@@ -231,7 +235,7 @@ def test_nothing_that_names_a_patient_is_written(tmp_path, capsys):
     out = tmp_path / "out"
     prepared = mb.prepare_hands(folder, out)
     said = "".join(hands_in_words(prepared)).encode() + "".join(capsys.readouterr()).encode()
-    for word in (b"Doe", b"ID-7", b"1999", b"Mercy"):
+    for word in (b"Doe", b"ID-7", b"19991231", b"Mercy"):
         assert not any(word in data for data in [*tree(out).values(), said])
         assert not any(word.decode() in name for name in tree(out))
     rows = list(rows_of(out).values())
@@ -253,7 +257,7 @@ def test_a_large_film_is_made_smaller_with_its_points_and_spacing(raw, tmp_path,
     assert max(shape) == 120
     scale = np.array(shape[::-1]) / before[::-1]
     expected = (plain.points[0] + 0.5) * scale - 0.5
-    np.testing.assert_allclose(small.points[0], expected, atol=0.011)
+    np.testing.assert_allclose(small.points[0], expected, atol=1e-4)
 
 
 def test_a_tiny_film_is_told_of(tmp_path):
@@ -336,3 +340,30 @@ def test_the_command_says_what_became_of_the_files(raw, tmp_path, capsys):
     assert printed[4] == f"to look at: {out / 'contact_sheet.html'}"
     with pytest.raises(InputError, match="--films is missing"):
         COMMAND.main(Call(COMMAND, PrepareHandsSettings(), (), ""))
+
+
+@pytest.mark.slow
+def test_prepared_films_and_films_that_a_model_reads_give_the_same_regions(tmp_path, monkeypatch):
+    """With the network that comes with the package, on simulated films."""
+    monkeypatch.undo()
+    drawn = simulate_pointed_films(77, 3)
+    boxes = np.asarray(drawn.boxes, int)
+    films = [
+        np.asarray(image)[y0 : y1 + 1, x0 : x1 + 1]
+        for image, (x0, y0, x1, y1) in zip(drawn.images, boxes, strict=True)
+    ]
+    for number, film in enumerate(films):
+        save(tmp_path / "raw" / f"{number}.png", film)
+    lines = [f"{number},{60 + number},F" for number in range(len(films))]
+    (tmp_path / "raw" / "labels.csv").write_text("\n".join(["id,bone_age_months,sex", *lines]))
+    templates = np.random.default_rng(0).random((6, 64, 64, 2)).astype(np.float32)
+    monkeypatch.setattr(hands, "simulated_templates", lambda regions: templates)
+    prepared = mb.prepare_hands(tmp_path / "raw", tmp_path / "out")
+    read = mb.load_films(f"hands:{tmp_path / 'out'}")
+    net = shipped_point_net()
+    regions = HandRegions("min_kang_6", templates, weights_sha256(net))
+    cut = regions.cut(films)
+    assert [not each.refusal for each in cut] == prepared.usable.tolist()
+    direct = np.stack([each.regions for each in cut if each.regions is not None])
+    assert len(direct) >= 2
+    np.testing.assert_array_equal(read.regions[..., 0], direct)
