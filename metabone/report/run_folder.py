@@ -32,6 +32,20 @@ class Films(NamedTuple):
     truth: np.ndarray
 
 
+class PointedFilms(NamedTuple):
+    """Example films with their key points, from the worst read to the best.
+
+    Attributes:
+      films: [k, H, W] uint8.
+      points: [k, P, 2] float32 (x, y) pixels, where they are.
+      read: [k, P, 2] float32, where they were read.
+    """
+
+    films: np.ndarray
+    points: np.ndarray
+    read: np.ndarray
+
+
 class Run(NamedTuple):
     """A run folder in memory; what it does not have is empty.
 
@@ -40,16 +54,18 @@ class Run(NamedTuple):
       result: result.json; a run that has none yet is an incomplete result without rows.
       curves: phase -> metric -> (steps [n] int64, values [n] float64), from metrics.jsonl.
       films: examples.npz, if there.
+      pointed: points.npz, if there.
     """
 
     config: Mapping[str, Any]
     result: Mapping[str, Any]
     curves: Curves
     films: Films | None
+    pointed: PointedFilms | None = None
 
 
 def read_run(run_dir: str | os.PathLike[str]) -> Run:
-    """Read config.json, result.json, metrics.jsonl and examples.npz of a run.
+    """Read config.json, result.json, metrics.jsonl, examples.npz and points.npz of a run.
 
     Raises:
       InputError: neither config.json nor result.json is there, or a file is not what its name says.
@@ -61,6 +77,7 @@ def read_run(run_dir: str | os.PathLike[str]) -> Run:
         result=result,
         curves=read_curves(folder / "metrics.jsonl"),
         films=_films(folder / "examples.npz"),
+        pointed=_pointed(folder / "points.npz"),
     )
 
 
@@ -128,14 +145,34 @@ def _json(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def _films(path: Path) -> Films | None:
+def _arrays(path: Path, kind: type[Any]) -> Any:
     if not path.is_file():
         return None
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            films = Films(*(archive[name] for name in Films._fields))
+            return kind(*(archive[name] for name in kind._fields))
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: expected arrays {', '.join(Films._fields)} ({error})") from None
+        raise InputError(f"{path}: expected arrays {', '.join(kind._fields)} ({error})") from None
+
+
+def _pointed(path: Path) -> PointedFilms | None:
+    shown = _arrays(path, PointedFilms)
+    if shown is None:
+        return None
+    shape = (len(shown.films), *shown.points.shape[1:])
+    fits = shown.points.ndim == 3 and shown.points.shape == shown.read.shape == shape
+    if shown.films.ndim != 3 or shown.films.dtype != np.uint8 or not fits or shape[2] != 2:
+        raise InputError(
+            f"{path}: films {shown.films.dtype} {shown.films.shape}, points {shown.points.shape} "
+            f"and read {shown.read.shape}, expected uint8 [k, H, W] and twice [k, P, 2]"
+        )
+    return shown
+
+
+def _films(path: Path) -> Films | None:
+    films = _arrays(path, Films)
+    if films is None:
+        return None
     count, regions = films.region_votes.shape if films.region_votes.ndim == 2 else (-1, -1)
     shapes = (films.boxes.shape, films.votes.shape, films.truth.shape)
     expected = ((count, regions, 4), (count,), (count,))

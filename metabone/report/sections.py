@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from metabone.report import page, plots, point_tables, ranked_tables, result_tables, tables
+from metabone.report import page, plots, ranked_tables, result_tables, tables
 from metabone.report.result import (
     Presentation,
     Row,
@@ -46,13 +46,6 @@ def ranking(run: Run, show: Presentation) -> str:
     if table is None:
         return ""
     return page.section("Ranking", page.table(table, data_label(run.result, show.noun)))
-
-
-def points(run: Run, show: Presentation) -> str:
-    """How far key points are off, if the run finds any."""
-    del show
-    table = point_tables.points_table(run.result)
-    return "" if table is None else page.section("Key points", page.table(table))
 
 
 def other_norms(run: Run, show: Presentation) -> str:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from metabone.report import film_sections, headline, page, run_sections, sections
+from metabone.report import film_sections, headline, page, point_sections, run_sections, sections
 from metabone.report.result import Presentation, presentation_of
 from metabone.report.run_folder import Run, read_run
 
@@ -15,7 +15,7 @@ SECTIONS: tuple[Section, ...] = (
     headline.headline,
     sections.results,
     sections.ranking,
-    sections.points,
+    point_sections.points,
     sections.other_norms,
     film_sections.regions,
     sections.confusions,

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from metabone.radiograph.hand_views import pointed_films
 from metabone.radiograph.landmarks import POINT_NAMES, hand_length, point_number
 from metabone.radiograph.region_sets import REGION_SETS
+from metabone.stored_arrays import save_arrays
 from metabone.training.run import Run
 from metabone.workflows.confidence import wilson
 from metabone.workflows.hand_reading import read_key_points
@@ -19,22 +21,20 @@ FAR = 0.05
 _JOINTS = [point_number(region.centre[0]) for region in REGION_SETS["min_kang_6"]]
 _WORST = 5
 _RESAMPLED = 1000
+_EXAMPLES = 12
 
 
-def point_errors(net: PointNet, films: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
-    """Distances between points as read and as they are.
+def point_errors(read: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Distances between points as they were read and as they are.
 
     Args:
-      net: what reads them.
-      films: `[H, W]` each.
-      points: `[n, 21, 2]` float `(x, y)` pixels of each film.
+      read: `[n, 21, 2]` float `(x, y)` pixels.
+      points: `[n, 21, 2]`, the true ones.
 
     Returns:
-      `[n, 21]` in units of each hand's length.
+      `[n, 21]` in units of each true hand's length.
     """
-    read = read_key_points(net, films)
-    away = np.linalg.norm(read.points - points, axis=-1)
-    return away / hand_length(points)[:, None]
+    return np.linalg.norm(read - points, axis=-1) / hand_length(points)[:, None]
 
 
 def error_rows(errors: np.ndarray, **labels: Any) -> list[dict[str, Any]]:
@@ -77,14 +77,28 @@ def error_rows(errors: np.ndarray, **labels: Any) -> list[dict[str, Any]]:
 def fill_error_rows(run: Run, net: PointNet, trained_on: str, sets: Sequence[Measured]) -> None:
     """Measures a network on some sets of films, and writes down what the run does not hold yet.
 
+    Of the first set some films are kept as `points.npz`, from the worst to the best.
+
     Args:
       run: whose rows.
       net: the network.
       trained_on: `simulated`, `real` or `both`, as the rows say.
       sets: the films, none of which it was trained on.
     """
-    for each in sets:
+    for index, each in enumerate(sets):
         labels = {"trained_on": trained_on, "measured_on": each.name, "kind": each.kind}
-        if run.results.find(**labels) is None:
-            errors = point_errors(net, each.films, each.points)
-            run.results.append(*error_rows(errors, **labels))
+        if run.results.find(**labels) is not None:
+            continue
+        read = read_key_points(net, each.films).points
+        errors = point_errors(read, each.points)
+        if index == 0:
+            _save_examples(run, each, read, errors)
+        run.results.append(*error_rows(errors, **labels))
+
+
+def _save_examples(run: Run, measured: Measured, read: np.ndarray, errors: np.ndarray) -> None:
+    order = np.argsort(-np.median(errors, axis=1))
+    chosen = order[np.linspace(0, len(order) - 1, min(_EXAMPLES, len(order))).astype(int)]
+    films = [measured.films[row] for row in chosen]
+    true, found = (pointed_films(films, at[chosen]) for at in (measured.points, read))
+    save_arrays(run.path / "points.npz", films=true.images, points=true.points, read=found.points)

@@ -1,5 +1,9 @@
 import json
 
+import numpy as np
+import pytest
+
+from metabone.errors import InputError
 from metabone.report.point_tables import points_in_words, points_table
 from metabone.report.result_tables import all_tables
 from metabone.report.tables import to_text
@@ -52,8 +56,23 @@ def test_results_of_other_kinds_have_neither():
     assert points_table(other) is None and points_in_words(other) == ""
 
 
-def test_the_page_has_the_table_and_the_answer(tmp_path):
+def test_the_page_has_the_answer_the_table_and_the_films_with_both_points(tmp_path, read):
     (tmp_path / "result.json").write_text(json.dumps(RESULT))
-    html = write_report(tmp_path).read_text("utf-8")
-    assert "The key points of hands" in html and "Key points" in html
-    assert "median of 0.85" in html and "97.8 (92.4 to 99.4)" in html
+    plain = read(write_report(tmp_path))
+    assert "The key points of hands" in plain.words and "97.8 (92.4 to 99.4)" in plain.words
+    assert "off by a median of 0.85 %" in plain.words and not plain.attributes("circle")
+    points = np.array([[[10, 20], [30, 20]]], np.float32)
+    films = np.zeros((1, 40, 50), np.uint8)
+    np.savez(tmp_path / "points.npz", films=films, points=points, read=points + np.array([0, 5]))
+    drawn = read(write_report(tmp_path))
+    assert "off by 10.0 % of the film's longer side" in drawn.words
+    at = [(float(c["cx"]), float(c["cy"])) for c in drawn.attributes("circle")]
+    assert at == [(10.5, 20.5), (10.5, 25.5), (30.5, 20.5), (30.5, 25.5)]
+
+
+def test_points_that_do_not_fit_their_films_are_said(tmp_path):
+    (tmp_path / "result.json").write_text(json.dumps(RESULT))
+    arrays = {"films": np.zeros((2, 40, 50), np.uint8), "points": np.zeros((1, 21, 2))}
+    np.savez(tmp_path / "points.npz", **arrays, read=arrays["points"])
+    with pytest.raises(InputError, match=r"points.npz: films uint8 \(2, 40, 50\), points"):
+        write_report(tmp_path)

@@ -5,6 +5,7 @@ from metabone.datasets.annotated_hands import AnnotatedHands
 from metabone.provenance import Provenance
 from metabone.radiograph.hand_views import PointedFilms
 from metabone.radiograph.landmarks import hand_length, point_number
+from metabone.stored_arrays import load_arrays
 from metabone.training.run import open_run
 from metabone.workflows import key_point_errors, key_point_films
 from metabone.workflows.hand_reading import HandPoints
@@ -30,10 +31,11 @@ def _films(*away):
     return films, np.stack([left_hand(100)] * len(away))
 
 
-def test_errors_are_distances_in_hand_lengths(reads):
-    errors = point_errors(None, *_films(0, 3))
-    length = float(hand_length(left_hand(100)))
-    np.testing.assert_allclose(errors, [[0.0] * 21, [3 / length] * 21], atol=1e-6)
+def test_errors_are_distances_in_lengths_of_the_true_hand():
+    points = np.stack([left_hand(100), left_hand(200)])
+    errors = point_errors(points + np.array([0.0, 6.0]), points)
+    expected = 6 / np.array([hand_length(left_hand(100)), hand_length(left_hand(200))])
+    np.testing.assert_allclose(errors, np.repeat(expected[:, None], 21, 1), rtol=1e-9)
 
 
 def test_rows_tell_the_median_and_what_is_far_off():
@@ -70,6 +72,11 @@ def test_what_a_run_holds_already_is_not_measured_again(reads, tmp_path):
         first = run.results.rows
         fill_error_rows(run, None, "real", sets)
         assert run.results.rows[:3] == first and len(run.results.rows) == 6
+        kept = load_arrays(run.path / "points.npz", ("films", "points", "read"))
+        # Films of 40 pixels stand in squares of 160; the worst comes first.
+        away = (kept["read"] - kept["points"]) / 4
+        np.testing.assert_allclose(away, [[[2, 0]] * 21, [[1, 0]] * 21], atol=1e-4)
+        assert [int(film[80, 80]) for film in kept["films"]] == [2, 1]
         assert [row["measured_on"] for row in run.results.rows] == ["a"] * 3 + ["b"] * 3
 
 
