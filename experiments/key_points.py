@@ -31,20 +31,9 @@ def main(call: Call) -> None:
 
 
 def fill(config: KeyPointSettings, run: Any, hands: Any) -> None:
-    """Trains, and measures on films that training has not seen.
-
-    Args:
-      config: of the run.
-      run: a `training.run.Run`.
-      hands: `AnnotatedHands`, or None.
-    """
-    films = workflows.parted_films(
-        config.on,
-        hands,
-        simulated=config.simulated_films,
-        unseen=config.unseen_films,
-        seed=config.seed,
-    )
+    """Trains on films, `AnnotatedHands` or simulated ones (hands None), and measures on others."""
+    drawn = {"simulated": config.simulated_films, "unseen": config.unseen_films}
+    films = workflows.parted_films(config.on, hands, **drawn, seed=config.seed)
     run.record_data(films.data)
     run.results.set(seed=config.seed)
     net = workflows.train_key_points(
