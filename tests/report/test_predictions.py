@@ -152,3 +152,9 @@ def test_probabilities_that_are_not_one_a_class_are_refused(tmp_path):
             model={},
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_regions_do_to_the_answer_stands_in_a_table_the_strongest_first(page_of):
+    words = page_of(film(occlusion=None, drops={"ulna": -0.031, "radius <1>": 0.4})).words
+    assert "the probability of middle changes when one region is not looked at" in words
+    assert "without points radius <1> -40 ulna +3" in words
