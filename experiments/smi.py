@@ -24,6 +24,7 @@ from typing import Any
 import metabone as mb
 from metabone import workflows
 from metabone.commands.command import Call, Command
+from metabone.datasets.source import are_hands
 from metabone.workflows.variants import variants_of
 
 from .command_line.launch import launch
@@ -80,7 +81,7 @@ def target_of(config: SmiSettings, data_dir: str | None) -> Any:
 
 def load_meta(config: SmiSettings, data_dir: str | None) -> Any:
     """What to meta-train on: images, an `ImageSet`, or hands, a `FilmSet`."""
-    if workflows.are_hands(config.meta_source):
+    if are_hands(config.meta_source):
         source = config.meta_source
         return target_of(dataclasses.replace(config, target=source), data_dir).load_any()
     return mb.load_images(
@@ -104,18 +105,17 @@ def fill(config: SmiSettings, run: Any, films: Any, meta: Any, data_dir: str | N
       meta: to meta-train on, an `ImageSet` or a `FilmSet`; None where `nothing_to_load`.
       data_dir: where features are kept.
     """
-    ways, hands = len(films.class_names), None
-    learned = config.evaluate or config.meta_learner
-    if not learned and workflows.are_hands(config.meta_source):
-        if config.meta_source == config.target:
-            meta, films = workflows.apart(films, config.meta_share, config.seed)
-            workflows.check_enough_films(films, (max(config.shots), config.queries))
-        hands, data = workflows.hands_to_learn(meta, films, films_a_task(config, ways), run, config)
-    target = workflows.as_target(films)
-    if hands is not None:
-        parts = workflows.graded_parts(hands)
-    elif learned:
+    ways, learned = len(films.class_names), config.evaluate or config.meta_learner
+    if config.meta_source == config.target:
+        meta, films = workflows.apart(films, config.meta_share, config.seed)
+        workflows.check_enough_films(films, (max(config.shots), config.queries))
+    target, hands = workflows.as_target(films), None
+    if learned:
         parts, data = workflows.learned_elsewhere(Path(learned), target, config.target)
+        hands = workflows.HandParts(None, None, films)
+    elif are_hands(config.meta_source):
+        hands, data = workflows.hands_to_learn(meta, films, films_a_task(config, ways), run, config)
+        parts = workflows.graded_parts(hands)
     else:
         parts, data = workflows.classes_to_learn(
             meta, target, ways, config.seed, run, config.pretrained
@@ -127,6 +127,7 @@ def fill(config: SmiSettings, run: Any, films: Any, meta: Any, data_dir: str | N
         class_names=films.class_names,
         region_names=films.region_names,
     )
+    trained = Path(learned) if learned else None
     arms = workflows.both_models(
         config,
         parts.train,
@@ -135,11 +136,12 @@ def fill(config: SmiSettings, run: Any, films: Any, meta: Any, data_dir: str | N
         ways=ways,
         run=run,
         features_dir=workflows.features_dir(data_dir),
-        trained=Path(learned) if learned else None,
+        trained=trained,
         variants=variants_of(config.models, config.heads, config.sex),
     )
     if hands is not None:
-        arms = itertools.chain(arms, workflows.film_arms(config, hands, ways=ways, run=run))
+        whole = workflows.film_arms(config, hands, ways=ways, run=run, trained=trained)
+        arms = itertools.chain(arms, whole)
     reading = workflows.Reading(
         config.shots,
         config.queries,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from metabone.commands.command import Preset
+from metabone.datasets.source import are_hands
 from metabone.errors import InputError
 from metabone.radiograph.stages import check_cuts, parse_merge
 from metabone.workflows.film_settings import FilmNetSettings, check_film_nets
@@ -179,8 +180,10 @@ def check(config: SmiSettings) -> None:
     check_positive(config, ("base_rate",))
     if config.draws != 0 and config.draws < 2:
         raise InputError(f"--draws={config.draws}: expected at least 2, or 0 for what suits")
-    if config.film_learners and (config.evaluate or config.meta_learner):
-        raise InputError("--film_learners: are trained anew; no other run's can be taken")
+    if config.film_learners and not config.evaluate and not are_hands(config.meta_source):
+        raise InputError(
+            f"--film_learners learn from hands; --meta_source={config.meta_source} has none"
+        )
     parse_merge(config.merge)
     check_cuts(config.cuts)
 

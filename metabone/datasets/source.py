@@ -96,6 +96,16 @@ def parse_source(text: str) -> Source:
     return Source(kind, name, text.strip())
 
 
+def are_hands(source: str | Source) -> bool:
+    """Whether a source is films of hands, from which tasks can be cut by age; no labelled images.
+
+    >>> [are_hands(name) for name in ("simulated:hands", "rsna:DIR", "simulated:bones")]
+    [True, True, False]
+    """
+    source = parse_source(source) if isinstance(source, str) else source
+    return source.kind not in IMAGE_KINDS or source.text == "simulated:hands"
+
+
 def load_films(
     source: str | Source,
     *,

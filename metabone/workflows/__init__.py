@@ -24,7 +24,7 @@ _MODULES = {
     "family": ("entry_of",),
     "family_table": ("FamilyTable", "Protocol"),
     "film_data": (
-        *("FilmTarget", "apart", "are_hands", "as_target", "check_enough_films"),
+        *("FilmTarget", "HandParts", "apart", "as_target", "check_enough_films"),
         *("classes_to_learn", "graded_parts", "hands_to_learn", "is_simulated"),
         "learned_elsewhere",
     ),

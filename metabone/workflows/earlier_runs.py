@@ -132,7 +132,10 @@ def _phases_of(stored: Mapping[str, Any]) -> tuple[str, ...]:
     elsewhere = stored.get("backbone_weights") or stored.get("pretrained")
     if not elsewhere and any("pretrained" in variant.model for variant in variants):
         phases.append("pretrain")
-    return tuple(phases)
+    films = (
+        "supervised" if "supervised" in name else name for name in stored.get("film_learners", ())
+    )
+    return (*phases, *dict.fromkeys(f"film_{name}" for name in films))
 
 
 def save_seen(folder: Path, fingerprints: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,10 +25,11 @@ from metabone.nets.network import Network
 from metabone.nets.networks import conv_net
 from metabone.radiograph.films import FilmSet
 from metabone.radiograph.sex import with_sex_row
+from metabone.training.checkpoints import load_checkpoint
 from metabone.training.loop import train
 from metabone.training.run import Run
 from metabone.training.supervised import SupervisedState, supervised_state, supervised_step
-from metabone.workflows.arms import Arm
+from metabone.workflows.arms import Arm, trained_meta_params
 from metabone.workflows.backbones import without_head
 from metabone.workflows.film_data import HandParts
 from metabone.workflows.film_settings import FilmNetSettings
@@ -39,16 +41,25 @@ _JITTER = 3
 _STRENGTH = 1e-3
 
 
-def film_arms(config: FilmNetSettings, parts: HandParts, *, ways: int, run: Run) -> Iterator[Arm]:
+def film_arms(
+    config: FilmNetSettings,
+    parts: HandParts,
+    *,
+    ways: int,
+    run: Run,
+    trained: Path | None = None,
+) -> Iterator[Arm]:
     """Yields learners of whole films, each trained on films of other hands.
 
     Args:
       config: of the networks and their training, and which learners.
-      parts: whose films have bone ages and sex.
+      parts: whose films have bone ages and sex; those to learn from are None where `trained` has
+        learned.
       ways: classes of a task.
       run: keeps checkpoints and metrics.
+      trained: folder of a run whose learners are taken.
     """
-    made = _FilmArms(config, parts, ways, run)
+    made = _FilmArms(config, parts, ways, run, trained)
     for name in config.film_learners:
         yield made.arm(name)
 
@@ -70,33 +81,28 @@ def film_network(
 
 
 class _FilmArms:
-    def __init__(self, config: FilmNetSettings, parts: HandParts, ways: int, run: Run):
-        self._config, self._ways, self._run = config, ways, run
+    def __init__(
+        self, config: FilmNetSettings, parts: HandParts, ways: int, run: Run, trained: Path | None
+    ):
+        self._config, self._ways, self._run, self._trained = config, ways, run, trained
         self._sizes = TaskSizes(ways, config.film_shots, config.film_queries)
-        pictures = {
-            name: with_sex_row(films.regions, sex_of(films))
-            for name, films in (
-                ("train", parts.train),
-                ("validation", parts.validation),
-                ("target", parts.target),
-            )
-        }
-        self._pictures = pictures["train"]
-        self._months = parts.train.bone_age_months
-        self._shape = self._pictures.shape[1:]
-        self._stores = {
-            "train": self._graded(parts.train, pictures["train"]),
-            "validation": self._graded(parts.validation, pictures["validation"]),
-        }
         target = parts.target
+        pictures = with_sex_row(target.regions, sex_of(target))
+        self._shape = pictures.shape[1:]
         self._target: ImageStore = jax.device_put(
-            build_store(pictures["target"], target.classes, groups=target.patients)
+            build_store(pictures, target.classes, groups=target.patients)
         )
         self._scored: SupervisedState | None = None
+        if trained is None:
+            self._months = parts.train.bone_age_months
+            self._stores = {
+                "train": self._graded(parts.train),
+                "validation": self._graded(parts.validation),
+            }
 
-    def _graded(self, films: FilmSet, pictures: np.ndarray) -> GradedStore:
+    def _graded(self, films: FilmSet) -> GradedStore:
         least = self._sizes.ways * (self._sizes.shots + self._sizes.queries)
-        grades = films.bone_age_months
+        pictures, grades = with_sex_row(films.regions, sex_of(films)), films.bone_age_months
         return graded_store(pictures, grades, groups=films.patients, at_least=least)
 
     def arm(self, name: str) -> Arm:
@@ -154,6 +160,8 @@ class _FilmArms:
             validation_tasks=40,
             seed=config.seed,
         )
+        if self._trained is not None:
+            return trained_meta_params(learner, self._trained, f"film_{name}", self._shape, outer)
         trained = meta_train_on(
             learner,
             self._stores,
@@ -182,31 +190,37 @@ class _FilmArms:
 
     def _score(self, network: Network) -> SupervisedState:
         """A network that tells bone age, standardised, trained once for all that stand on it."""
-        if self._scored is None:
-            config = self._config
-            months = np.asarray(self._months, np.float32)
-            grades = (months - months.mean()) / months.std()
-            optimizer = cosine_adam(config.film_rate, config.film_steps, 0.01, 1e-3)
-            step = supervised_step(
-                network.apply,
-                optimizer,
-                _distance,
-                scale,
-                batch_size=min(config.film_minibatch, len(months)),
-                augment=jittered,
-                clip=1.0,
-            )
-            params, stats = network.init(jax.random.key(config.seed), self._shape)
-            self._scored = train(
-                step,
-                supervised_state(params, stats, optimizer),
-                (jnp.asarray(self._pictures), jnp.asarray(grades)),
-                steps=config.film_steps,
-                seed=config.seed,
-                checkpoints=self._run.checkpoints("film_supervised"),
-                metrics=self._run.metrics,
-                phase="film_supervised",
-            ).state
+        if self._scored is not None:
+            return self._scored
+        config = self._config
+        optimizer = cosine_adam(config.film_rate, config.film_steps, 0.01, 1e-3)
+        params, stats = network.init(jax.random.key(config.seed), self._shape)
+        start = supervised_state(params, stats, optimizer)
+        if self._trained is not None:
+            folder = self._trained / "checkpoints" / "film_supervised"
+            self._scored = load_checkpoint(folder, start).state
+            return self._scored
+        months = np.asarray(self._months, np.float32)
+        step = supervised_step(
+            network.apply,
+            optimizer,
+            _distance,
+            scale,
+            batch_size=min(config.film_minibatch, len(months)),
+            augment=jittered,
+            clip=1.0,
+        )
+        pictures = jnp.asarray(self._stores["train"].images)
+        self._scored = train(
+            step,
+            start,
+            (pictures, jnp.asarray((months - months.mean()) / months.std())),
+            steps=config.film_steps,
+            seed=config.seed,
+            checkpoints=self._run.checkpoints("film_supervised"),
+            metrics=self._run.metrics,
+            phase="film_supervised",
+        ).state
         return self._scored
 
 

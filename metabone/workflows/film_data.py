@@ -13,7 +13,7 @@ from metabone.datasets.fingerprints import check_disjoint, image_fingerprints
 from metabone.datasets.graded import graded_images, sex_of
 from metabone.datasets.images import ImageSet
 from metabone.datasets.near_copies import near_copies
-from metabone.datasets.source import IMAGE_KINDS, load_films, parse_source
+from metabone.datasets.source import load_films, parse_source
 from metabone.episodes.splits import split_names
 from metabone.episodes.store import ImageStore, build_store, check_enough
 from metabone.errors import InputError
@@ -128,12 +128,6 @@ def is_simulated(meta_source: str) -> bool:
             f"--meta_source={source}: is the target's own; expected images or simulated:hands"
         )
     return source.kind == "simulated"
-
-
-def are_hands(meta_source: str) -> bool:
-    """Whether what is meta-trained on are films of hands, and no labelled images."""
-    source = parse_source(meta_source)
-    return source.kind not in IMAGE_KINDS or source.text == "simulated:hands"
 
 
 def as_target(films: FilmSet) -> Target:

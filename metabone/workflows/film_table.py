@@ -91,7 +91,7 @@ def _compile_ahead(
     pool: ThreadPoolExecutor,
 ) -> dict[int, Future]:
     """By number of shots, the program that the run still lacks; it need not be trained for it."""
-    shape = arm.target.images.shape[2:]
+    shape = arm.target.images.shape[1 if arm.whole else 2 :]
     meta_params = jax.eval_shape(lambda key: learner.init(key, shape), jax.random.key(0))
     predictions = predictions_of(arm.network, shape) if arm.base else [learner.predict]
     programs = {}
