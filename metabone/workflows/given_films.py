@@ -45,6 +45,7 @@ class GivenFilms:
         if told is True:
             raise InputError("sex: expected 'F', 'M' or '' a film, beside images in memory")
         self._sex = told or None
+        self._asked = sex is not False
         count = len(images.files if on_disk else images)
         if self._sex is not None and len(self._sex) != count:
             raise InputError(f"{len(self._sex)} of sex for {count} films; expected one a film")
@@ -53,20 +54,29 @@ class GivenFilms:
         """Reads the films, one after the other.
 
         Raises:
-          InputError: a film is unreadable.
+          InputError: a film is unreadable, or sex is asked for and known of none.
         """
         if not isinstance(self._images, LabelledFilms):
             yield from films_of_arrays(self._images, self._channels, self._sex)
             return
+        unknown = 0
         found: list[str | None] = []
         for row, film in enumerate(self._images.read(self._channels)):
             found.append(film.group)
-            yield film if self._sex is None else film._replace(sex=self._sex[row])
+            film = film if self._sex is None else film._replace(sex=self._sex[row] or film.sex)
+            unknown += not film.sex
+            yield film
+        if self._asked and unknown == len(found):
+            raise InputError(
+                "sex is told of no film: expected a column sex in a csv, or DICOM that tell it"
+            )
+        if self._asked and unknown:
+            self.notes = (f"sex is not known of {unknown} of {len(found)} films",)
         known = sum(group is not None for group in found)
         if known and self._images.groups is None:
             self.patients = [group or f"film {row}" for row, group in enumerate(found)]
             self.all_named = known == len(found)
-            self.notes = (
+            self.notes += (
                 f"patients told apart by the DICOM files' own numbers ({known} of {len(found)} "
                 "films), of which nothing is kept",
             )

@@ -72,7 +72,7 @@ def predict_films(model: Model, films: str | os.PathLike) -> FilmsRead:
                 unreadable[listed.files[row]] = reason
                 continue
             names.append(listed.files[row])
-            yield film if listed.sex is None else film._replace(sex=listed.sex[row])
+            yield film if listed.sex is None else film._replace(sex=listed.sex[row] or film.sex)
 
     files: list[str] = []
     shown: list[np.ndarray] = []

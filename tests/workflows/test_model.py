@@ -196,6 +196,14 @@ def test_patients_that_files_name_are_kept_together_unless_the_user_names_some(t
     )
 
 
+def test_sex_that_no_film_on_disk_tells_is_one_line():
+    labels = tuple(bright(8)[1].tolist())
+    files = tuple(f"{row}.dcm" for row in range(20))
+    films = DicomFilms("films", files, labels, None, None, None, (), Stated("", ""))
+    with pytest.raises(mb.InputError, match="sex is told of no film: expected a column sex in a"):
+        mb.adapt(films, learner="hog", ordered=True, sex=True)
+
+
 @pytest.mark.parametrize("dimensions", [2, 30])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_noise_is_not_better_than_guessing_in_19_of_20_sets(classes, dimensions):
