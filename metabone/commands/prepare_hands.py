@@ -4,8 +4,8 @@
   metabone prepare-hands --films=DIR --out=DIR --key_points=runs/key_points/RUN
 
 Films are DICOM (compressed DICOM needs `pip install 'metabone[dicom]'`), PNG, JPEG or TIFF, at any
-depth of a folder or zip; or a folder of labels.csv (id, bone_age_months, sex) with ID.jpg or alike
-in images.zip, in images/ or beside it. Out comes a folder that --target=hands:DIR reads:
+depth of a folder or zip; or a folder of labels.csv (id; bone_age_months or stage; sex) with ID.jpg
+or alike in images.zip, in images/ or beside it. Out comes a folder that --target=hands:DIR reads:
 
   films/NAME.png      a left hand each, fingers up, bones bright, 8 bits
   films.csv           a row a file: what was done to it, and why it is refused
@@ -20,7 +20,7 @@ The same command then draws the contact sheet anew. If it was stopped, it goes o
 Nothing that names a patient is written. Since names of files may do so, films are called by their
 id in labels.csv, which you chose, or by the first 12 digits of what `sha256sum FILE` prints, and no
 other file is named; --keep_names calls them by their files. Patients are numbered where the files
-tell them apart. A film of 512 pixels takes 0.15 seconds on a core, a thousand some minutes.
+tell them apart. A film of 512 pixels takes 0.2 seconds on a core, a thousand some minutes.
 """
 
 import dataclasses
