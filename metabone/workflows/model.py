@@ -192,13 +192,13 @@ class Model:
             raise InputError("no images; expected at least one")
         view = self.view
         found = to_arrays(view, films_of_arrays(images, view.channels, sex))
-        read = self.predict_read(found.images) if len(found.rows) else None
+        read = self.predict_read(found.images)
         return self._with_refused(read, found) if found.refusals else read
 
     def predict_read(self, images: np.ndarray) -> Predictions:
-        """`predict` for `[n, ...]` uint8 of the model's own shape."""
+        """`predict` for `[n, ...]` uint8 of the model's own shape, which may be no film at all."""
         if not len(images):
-            raise InputError("no images; expected at least one")
+            return self._no_answers(0)
         found = self.program(images)
         best = found["logits"].argmax(-1)
         sets = conformal_sets(found["probabilities"], self.evaluation.set_limit)
@@ -223,24 +223,35 @@ class Model:
             drops=drops,
         )
 
-    def _with_refused(self, read: Predictions | None, films: FilmArrays) -> Predictions:
-        """What is said of all films, of those that are refused why there is no answer."""
-        count, classes = len(films.rows) + len(films.refusals), len(self.classes)
-        answers = np.full(count, None, object)
-        probabilities = np.full((count, classes), np.nan, np.float32)
-        nearest = np.full((count, min(_NEAREST, len(self.films.files))), -1)
-        distances = np.full(count, np.nan)
-        drops = np.full((count, self.image_shape[0]), np.nan, np.float32)
-        conformal: list[tuple[Any, ...]] = [()] * count
-        warnings = [REFUSED.format(films.refusals.get(row)) for row in range(count)]
-        for place, row in enumerate(films.rows):
-            answers[row] = read.answers[place].item()
-            probabilities[row] = read.probabilities[place]
-            nearest[row], distances[row] = read.nearest[place], read.distances[place]
-            drops[row] = read.drops[place]
-            conformal[row], warnings[row] = read.conformal[place], read.warnings[place]
+    def _no_answers(self, count: int) -> Predictions:
+        """Of films that are refused."""
+        regions = () if self.hands is None else (len(self.hands.regions),)
         return Predictions(
-            *(answers, probabilities, tuple(conformal), tuple(warnings), nearest, distances, drops)
+            answers=np.full(count, None, object),
+            probabilities=np.full((count, len(self.classes)), np.nan, np.float32),
+            conformal=((),) * count,
+            warnings=("",) * count,
+            nearest=np.full((count, min(_NEAREST, len(self.films.files))), -1),
+            distances=np.full(count, np.nan),
+            drops=np.full((count, *regions), np.nan, np.float32) if regions else None,
+        )
+
+    def _with_refused(self, read: Predictions, films: FilmArrays) -> Predictions:
+        """What is said of all films, of those that are refused why there is no answer."""
+        found = self._no_answers(len(films.rows) + len(films.refusals))
+        place = {row: at for at, row in enumerate(films.rows.tolist())}
+        found.answers[films.rows] = read.answers.tolist()
+        for name in ("probabilities", "nearest", "distances", "drops"):
+            getattr(found, name)[films.rows] = getattr(read, name)
+        return found._replace(
+            conformal=tuple(
+                read.conformal[place[row]] if row in place else ()
+                for row in range(len(found.answers))
+            ),
+            warnings=tuple(
+                read.warnings[place[row]] if row in place else REFUSED.format(films.refusals[row])
+                for row in range(len(found.answers))
+            ),
         )
 
     def _warnings(self, images: np.ndarray, alike: np.ndarray) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def predict_films(model: Model, films: str | os.PathLike) -> FilmsRead:
       What it says.
 
     Raises:
-      InputError: there are no films, or none can be read; the model's key points are others.
+      InputError: there are no films, or none is one; the model's key points are others.
     """
     listed, view = list_films(films), model.view
     if model.hands is not None:
@@ -86,12 +86,12 @@ def predict_films(model: Model, films: str | os.PathLike) -> FilmsRead:
         images.append(seen.image)
         if len(shown) < MOST_SHOWN:
             shown.append(_small(seen.shown))
-    if not files:
-        name, reason = next(iter((unreadable | refused).items()))
+    if not names:
+        name, reason = next(iter(unreadable.items()))
         raise InputError(
             f"{films}: none of {len(listed.files)} files can be read; {name}: {reason}"
         )
-    stacked = np.stack(images)
+    stacked = np.stack(images) if images else np.empty((0, *model.image_shape), np.uint8)
     predictions = model.predict_read(stacked)
     return FilmsRead(tuple(files), tuple(shown), stacked, predictions, unreadable, refused)
 

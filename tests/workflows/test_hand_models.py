@@ -6,6 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.special import softmax
 
 import metabone as mb
@@ -18,6 +19,7 @@ from metabone.workflows.canonical_hands import METHOD
 from metabone.workflows.hand_regions import HandCut, HandRegions
 from metabone.workflows.learned_runs import features_of
 from metabone.workflows.model import KNOWN, NO_SEX
+from metabone.workflows.prediction_files import write_prediction_files
 from metabone.workflows.trained import Trained
 
 SIX = "min_kang_6"
@@ -123,6 +125,25 @@ def test_films_that_are_no_hands_are_named_left_out_and_get_no_answer(model):
     np.testing.assert_array_equal(found.probabilities[[0, 2]], alone.probabilities)
     nothing = model.predict(films[[1]])
     assert nothing.answers.tolist() == [None] and nothing.probabilities.shape == (1, 3)
+
+
+def test_films_on_disk_that_are_no_hands_have_a_row_that_says_why(model, tmp_path):
+    (tmp_path / "new").mkdir()
+    Image.fromarray(np.full((16, 24), 3, np.uint8)).save(tmp_path / "new" / "dark.png")
+    (tmp_path / "new" / "text.dcm").write_bytes(b"no film")
+    for place, hands in (("one", 0), ("two", 1)):
+        if hands:
+            Image.fromarray(sloped(1)[0][0]).save(tmp_path / "new" / "hand.tif")
+        read = write_prediction_files(model, tmp_path / "new", tmp_path / place)
+        rows = (tmp_path / place / "predictions.csv").read_text().splitlines()
+        assert rows[1] == f"dark.png,,,,,,Not read: {DARK}."
+        assert rows[-1].startswith('text.dcm,,,,,,"Could not be read: not a DICOM')
+        assert len(read.files) == hands and len(rows) == 3 + hands
+        page = (tmp_path / place / "predictions.html").read_text()
+        assert f"dark.png: {DARK}" in page
+    answer = model.predict(sloped(1)[0][:1])
+    assert rows[2].split(",")[1] == str(answer.answers[0])
+    assert "thumb, distal phalanx" in page
 
 
 def test_too_few_hands_of_a_class_are_one_line(trained):
