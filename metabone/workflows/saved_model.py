@@ -26,6 +26,8 @@ from metabone.workflows.model_folder import (
 )
 from metabone.workflows.prediction_program import PredictionProgram
 
+_LARGEST = 4096  # pixels a side of what a program takes
+
 
 def load(folder: str | os.PathLike, *, key_points: str | os.PathLike = "") -> Model:
     """Loads a model that `Model.save` or `metabone adapt` wrote; nothing is unpickled.
@@ -131,6 +133,7 @@ def _check(model: Model) -> None:
         and shape[:-3] == regions
         and shape[-3] - shape[-2] in (0, 1)
         and shape[-1] in (1, 3)
+        and 1 <= shape[-2] <= _LARGEST
         and films.labels.dtype == np.int32
         and model.program.widths == (len(model.classes), films.features.shape[1])
         and all(isinstance(name, str | int) for name in model.classes)

@@ -110,3 +110,13 @@ def test_pages_and_wide_numbers_are_refused():
     for wide in (RAMP.astype(np.float32), RAMP.astype(np.int32) * 70000):
         with pytest.raises(InputError, match=r"^film: its pixels have a sign, a point, or more"):
             read_film(encode(wide, "TIFF"), "film")
+
+
+def test_of_a_telephones_picture_the_first_frame_is_read_without_its_previews():
+    smooth = np.repeat(np.arange(0, 256, 4, dtype=np.uint8)[None], 64, 0)
+    file = io.BytesIO()
+    preview = Image.fromarray(255 - smooth)
+    Image.fromarray(smooth).save(file, "MPO", save_all=True, append_images=[preview], quality=95)
+    film = read_film(file.getvalue(), "film")
+    assert np.abs(to_eight_bits(film.pixels).astype(int) - smooth).max() <= 4
+    assert film.format == "JPEG" and film.warnings == ("compressed with loss at some time",)
