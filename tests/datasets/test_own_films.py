@@ -3,7 +3,6 @@ import os
 import zipfile
 
 import numpy as np
-import pydicom
 import pytest
 from PIL import Image
 
@@ -11,6 +10,7 @@ from metabone.datasets import reading
 from metabone.datasets.film_bytes import film_of_bytes
 from metabone.datasets.own_films import films_in_words, list_films, read_labelled_films
 from metabone.errors import InputError
+from tests.imaging.conftest import dicom_file
 
 
 @pytest.fixture
@@ -178,22 +178,10 @@ def test_no_films_are_one_line(tmp_path, name):
 
 
 def dicom(path, pixels, patient, **elements):
-    """A DICOM film of a patient with a name, as one would come from an archive."""
-    data = pydicom.Dataset()
-    data.file_meta = pydicom.dataset.FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    data.SOPClassUID, data.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", "1.2.3"
-    data.PatientID, data.PatientName = patient, f"Name^{patient}"
-    data.Rows, data.Columns = pixels.shape
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated = data.BitsStored = 8
-    data.HighBit, data.PixelRepresentation = 7, 0
-    for keyword, value in elements.items():
-        setattr(data, keyword, value)
-    data.PixelData = pixels.tobytes()
-    data["PixelData"].VR = "OB"
+    """A film of a patient with a name, as one would come from an archive."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    data.save_as(path, enforce_file_format=True)
+    named = {"PatientID": patient, "PatientName": f"Name^{patient}", **elements}
+    path.write_bytes(dicom_file(pixels, **named))
 
 
 def test_dicom_films_of_any_name_are_read_and_tell_sex_and_patients(tmp_path):

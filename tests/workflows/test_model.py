@@ -14,18 +14,21 @@ from PIL import Image
 
 import metabone as mb
 from metabone.datasets.film_bytes import OwnFilm
-from metabone.datasets.own_films import LabelledFilms
+from metabone.datasets.own_films import LabelledFilms, read_labelled_films
 from metabone.datasets.stated import Stated
 from metabone.episodes.sampling import scale
 from metabone.learners.embedding import r2d2
 from metabone.nets.networks import conv_net
 from metabone.workflows import adaptation
+from metabone.workflows.export import export_model
 from metabone.workflows.film_evaluation import evaluate
 from metabone.workflows.folds import deal_folds
 from metabone.workflows.learned_runs import features_of
 from metabone.workflows.model import BLANK, KNOWN, UNLIKE
+from metabone.workflows.prediction_files import predictions_in_words, write_prediction_files
 from metabone.workflows.prediction_program import PredictionProgram
 from metabone.workflows.trained import Trained
+from tests.imaging.conftest import dicom_file
 
 SIZE = 8
 
@@ -194,6 +197,35 @@ def test_patients_that_files_name_are_kept_together_unless_the_user_names_some(t
         and model.about["patients_known"]
         and not any("DICOM" in n for n in model.about["notes"])
     )
+
+
+def test_nothing_that_a_dicom_file_says_of_its_patient_is_written_or_told(trained, tmp_path, capfd):
+    planted = ["Planted^Jane", "ID-4711-XY", "19991231", "St. Planted", "free planted words"]
+    keys = ["PatientName", "PatientID", "PatientBirthDate", "InstitutionName", "PatientComments"]
+    images, labels = bright(8)
+    for row, (image, label) in enumerate(zip(images, labels, strict=True)):
+        path = tmp_path / "films" / label / f"{row}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        own = dict(zip(keys, planted, strict=True)) | {"PatientID": f"{planted[1]}{row}"}
+        path.write_bytes(dicom_file(image, BurnedInAnnotation="YES", **own))
+    (tmp_path / "films" / "a" / "cut").write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(mb.InputError) as caught:
+        mb.adapt(read_labelled_films(tmp_path / "films"), learner=trained)
+    told = [str(caught.value)]
+    out = tmp_path / "out"
+    (tmp_path / "films" / "a" / "cut").rename(tmp_path / "cut")
+    model = mb.adapt(read_labelled_films(tmp_path / "films"), learner=trained)
+    assert model.evaluation.units == 20 and model.about["patients_known"]
+    assert any("marks are burnt into the pixels" in note for note in model.about["notes"])
+    (tmp_path / "cut").rename(tmp_path / "films" / "a" / "cut")
+    model.save(out / "model")
+    export_model(model, out / "export")
+    read = write_prediction_files(model, tmp_path / "films", out / "answers")
+    assert len(read.files) == 20 and list(read.unreadable) == ["a/cut"]
+    told += [*capfd.readouterr(), *predictions_in_words(model, read), *model.summary().values()]
+    written = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
+    everything = written + "\n".join(told).encode()
+    assert not [word for word in planted if word.encode() in everything]
 
 
 def test_sex_that_no_film_on_disk_tells_is_one_line():
@@ -400,8 +432,6 @@ def test_what_cannot_be_adapted_to_is_one_line(trained, change, message):
 
 @pytest.mark.optimized
 def test_exported_program_answers_the_same_to_the_bit_with_jax_alone(fresh, tmp_path):
-    from metabone.workflows.export import export_model
-
     folder = export_model(fresh, tmp_path / "out")
     assert sorted(path.name for path in folder.iterdir()) == [
         "MODEL_CARD.md",
@@ -430,8 +460,6 @@ def test_no_folder_of_this_machine_is_in_the_program(model):
 
 @pytest.mark.optimized
 def test_card_tells_data_accuracy_what_it_is_not_and_how_to_call_it(fresh, tmp_path, monkeypatch):
-    from metabone.workflows.export import export_model
-
     folder = export_model(fresh, tmp_path / "out")
     card = (folder / "MODEL_CARD.md").read_text()
     assert "This is no medical device" in card
