@@ -28,7 +28,7 @@ class KeyPointSettings:
 
 PRESETS = {
     "demo": Preset(
-        {"simulated_films": 400, "unseen_films": 64, "steps": 250},
+        {"simulated_films": 400, "unseen_films": 64, "steps": 400},
         "3 minutes on two cores",
         "simulated films: not measured yet",
     ),

@@ -4,16 +4,18 @@ Meta-trains on many classes of other images, adapts to hand-wrist films with few
 class, votes over their regions, and compares with transfer learning and training from scratch.
 
   python -m experiments.smi
-  python -m experiments.smi --preset=real --target=rsna:DIR
-  python -m experiments.smi --preset=hands --target=rsna:DIR --meta_source=rsna:DIR
+  python -m experiments.smi --target=rsna:DIR
+  python -m experiments.smi --target=rsna:DIR --meta_source=rsna:DIR
   python -m experiments.smi --evaluate=runs/smi/RUN --target=rsna:DIR
   python -m experiments.smi --meta_learner=runs/meta_dataset/RUN --target=rsna:DIR
 
 Without flags it does so on simulated films, needs nothing but the package, and takes 3 to 7 minutes
-on two cores; meta-learning is then above base learning in all six cells. Real films lie in DIR, as
-labels.csv (id, bone_age_months, sex) with images.zip or images/; their hands are prepared once and
-kept, see `metabone prepare-hands`. The preset `real` reads six regions of them without any other
-real label, `hands` learns from other real hands, whose patients are apart.
+on two cores; meta-learning is then above base learning in all six cells.
+
+Real films lie in DIR, as labels.csv (id, bone_age_months, sex) with images.zip or images/. They are
+prepared once and kept, see `metabone prepare-hands`, and read by six regions. The preset is then
+`real`, which learns from simulated hands alone, or, where --meta_source names real films too,
+`hands`; of the target's own films four fifths of the patients are learned from, the others read.
 """
 
 import dataclasses
@@ -28,7 +30,7 @@ from metabone.datasets.source import are_hands
 from metabone.workflows.variants import variants_of
 
 from .command_line.launch import launch
-from .smi_settings import PRESETS, SmiSettings, check, films_a_task, with_learners_of
+from .smi_settings import PRESETS, SmiSettings, check, films_a_task, preset_of, with_learners_of
 
 
 def main(call: Call) -> None:
@@ -164,6 +166,7 @@ COMMAND = Command(
     PRESETS,
     main,
     runs=True,
+    preset_of=preset_of,
 )
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """What an SMI run depends on, and its presets."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from metabone.commands.command import Preset
 from metabone.datasets.source import are_hands
 from metabone.errors import InputError
 from metabone.radiograph.stages import check_cuts, parse_merge
-from metabone.workflows.film_settings import FilmNetSettings, check_film_nets
+from metabone.workflows.film_settings import FILM_LEARNERS, FilmNetSettings, check_film_nets
 from metabone.workflows.settings import (
     check_learner,
     check_least,
@@ -16,7 +17,7 @@ from metabone.workflows.settings import (
     check_shots,
     setting,
 )
-from metabone.workflows.variants import HEADS, MODELS, SEX, check_variants
+from metabone.workflows.variants import HEADS, MODELS, PAPER_MODELS, SEX, check_variants
 
 _films = partial(setting, theme="Films")
 _meta = partial(setting, theme="Meta-training")
@@ -40,7 +41,7 @@ class SmiSettings(FilmNetSettings):
         "", "What finds them: folder of a key-points run, or its file; by default metabone's own."
     )
     models: tuple[str, ...] = _table(
-        MODELS[:2], "Models, some of: " + ", ".join(MODELS) + " (features of both)."
+        PAPER_MODELS, "Models, some of: " + ", ".join(MODELS) + " (features of both)."
     )
     heads: tuple[str, ...] = _table(("softmax",), "Their heads: softmax, ordinal.")
     sex: tuple[str, ...] = _table(("without",), "Whether they are told the sex: without, with.")
@@ -78,6 +79,34 @@ class SmiSettings(FilmNetSettings):
     base_rate: float = _base(1e-3, "Its rate.")
     base_decay: float = _base(1e-4, "Its weight decay.")
 
+
+_REAL = ("rsna:", "hands:")
+_REAL_VALUES = dict(
+    filters=16,
+    backbone="conv4",
+    backbone_width=0.25,
+    hidden=(64,),
+    meta_source="simulated:hands",
+    models=MODELS,
+    heads=HEADS,
+    sex=SEX,
+    meta_steps=800,
+    head_steps=600,
+    meta_shots=8,
+    meta_queries=8,
+    adapts="head",
+    inner_rate=0.1,
+    test_steps=20,
+    meta_rate=3e-3,
+    learn_rates=True,
+    validate_every=200,
+    validation_tasks=50,
+    pretrain_steps=700,
+    pretrain_rate=3e-3,
+    base_steps=100,
+    base_rate=3e-3,
+    draws=0,
+)
 
 PRESETS = {
     "demo": Preset(
@@ -129,32 +158,20 @@ PRESETS = {
         expect="not measured to its end",
     ),
     "real": Preset(
-        dict(
-            filters=16,
-            backbone="conv4",
-            backbone_width=0.25,
-            hidden=(256,),
-            meta_source="simulated:hands",
-            models=MODELS,
-            heads=HEADS,
-            sex=SEX,
-            meta_steps=1000,
-            head_steps=1200,
-            meta_shots=8,
-            meta_queries=8,
-            adapts="head",
-            inner_rate=0.1,
-            test_steps=20,
-            meta_rate=3e-3,
-            learn_rates=True,
-            validation_tasks=50,
-            pretrain_steps=700,
-            pretrain_rate=3e-3,
-            base_steps=40,
-            base_rate=3e-3,
-            draws=0,
+        _REAL_VALUES,
+        takes="an hour on two cores",
+        expect="not measured",
+    ),
+    "hands": Preset(
+        _REAL_VALUES
+        | dict(
+            models=("hog + pretrained",),
+            heads=("ordinal",),
+            sex=("with",),
+            film_learners=tuple(name for name in FILM_LEARNERS if name != "anil"),
+            queries=10,
         ),
-        takes="an hour on two cores, with --target=rsna:DIR",
+        takes="an hour on two cores",
         expect="not measured",
     ),
     "paper": Preset({}, takes="days on two cores, so for a GPU", expect="not measured to its end"),
@@ -186,6 +203,15 @@ def check(config: SmiSettings) -> None:
         )
     parse_merge(config.merge)
     check_cuts(config.cuts)
+
+
+def preset_of(flags: Mapping[str, Any]) -> str:
+    """The preset that suits the sources that flags name."""
+    if any(flags.get(name) for name in ("evaluate", "meta_learner")):
+        return "demo"
+    if not str(flags.get("target", "")).startswith(_REAL) or flags.get("regions") == "hand":
+        return "demo"
+    return "hands" if str(flags.get("meta_source", "")).startswith(_REAL) else "real"
 
 
 def films_a_task(config: SmiSettings, ways: int) -> int:

@@ -78,7 +78,8 @@ def parse(command: Command, arguments: Sequence[str]) -> Parsed:
         for name, hint in typing.get_type_hints(group).items()
     }
     texts = _read(hints, arguments, command)
-    preset = texts.pop("preset", next(iter(command.presets), ""))
+    usual = command.preset_of(texts) if command.preset_of else next(iter(command.presets), "")
+    preset = texts.pop("preset", usual)
     if command.presets and preset not in command.presets:
         raise InputError(
             f"--preset={preset}: expected {', '.join(command.presets)}"

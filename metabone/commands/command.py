@@ -35,6 +35,8 @@ class Command(NamedTuple):
       runs: whether it keeps runs, and so takes `--runs_dir`, `--run`, `--sweep` and `--seeds`.
       positional: which setting, a tuple of strings, is also given without its name.
       experiment: name of the folder of its runs; by default its own.
+      preset_of: from the flags' texts to the preset that holds where none is named; by default the
+        first.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Command(NamedTuple):
     runs: bool = False
     positional: str = ""
     experiment: str = ""
+    preset_of: Callable[[Mapping[str, Any]], str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,7 @@ class FilmSet:
       stages: `[N]` int32, skeletal maturity stages 1..11 before merging, or None.
       bone_age_months: `[N]` float32, or None.
       sex: `[N]` str, `'F'` or `'M'`, or None.
-      looks: `[N, 32, 32]` uint8, by which near copies are found, see `datasets.near_copies`; None
+      looks: `[N, 64, 64]` uint8, by which near copies are found, see `datasets.near_copies`; None
         where none are to be expected.
       examples: `[k, H', W']` uint8, a few whole films for the report.
       example_boxes: `[k, R, 4]` int32, `x0, y0, x1, y1` of each region in pixels of `examples`,

@@ -34,7 +34,7 @@ def _films(count, first=0, seed=0):
         provenance=Provenance("hands:there", "real", "0" * 64, count, "", ""),
         bone_age_months=rng.uniform(40, 200, count).astype(np.float32),
         sex=np.array(["F", "M"])[np.arange(count) % 2],
-        looks=rng.integers(0, 256, (count, 32, 32)).astype(np.uint8),
+        looks=rng.integers(0, 256, (count, 64, 64)).astype(np.uint8),
     )
 
 
