@@ -2,11 +2,11 @@
 
 from html import escape
 
-from metabone.report import page, pictures, plots, result_tables
+from metabone.report import film_tables, page, pictures, plots
+from metabone.report.readings import READINGS, leading_arms
 from metabone.report.result import (
     Presentation,
     data_label,
-    distinct,
     norms_of,
     region_rows,
     scale_of,
@@ -15,7 +15,7 @@ from metabone.report.result import (
 )
 from metabone.report.run_folder import Films, Run
 from metabone.report.sections import chance_level, colour_of, short_names
-from metabone.report.words import shots_in_words
+from metabone.report.words import listed, shots_in_words
 
 _MOST_FILMS = 12
 _FILM_SIDE = 384
@@ -23,7 +23,7 @@ _RIGHT, _WRONG = "#35c2ff", "#ff8a1f"
 
 
 def regions(run: Run, show: Presentation) -> str:
-    """Every region alone and their vote, as bars an arm and as a table."""
+    """Every region alone and all together, as bars an arm and as a table."""
     norms = norms_of(run.result)
     rows = region_rows(run.result, norms[0]) if norms else []
     if not rows:
@@ -34,14 +34,14 @@ def regions(run: Run, show: Presentation) -> str:
         f"Regions, {shots_in_words(shots)}",
         _bars(run, show, select(rows, shots=shots), label),
         page.paragraph(_region_list(run)),
-        page.table(result_tables.region_table(run.result, norms[0], shots, show), label),
-        page.table(result_tables.tie_table(run.result, show), label),
+        page.table(film_tables.region_table(run.result, norms[0], shots, show), label),
+        page.table(film_tables.tie_table(run.result, show), label),
         page.paragraph(
             "A tie falls to the class with the larger probability summed over regions, then to "
             "the lower class.",
             "note",
         )
-        if result_tables.tie_table(run.result, show)
+        if film_tables.tie_table(run.result, show)
         else "",
     )
 
@@ -92,17 +92,19 @@ def _region_names(run: Run, numbered: list[int]) -> list[str]:
 def _bars(run: Run, show: Presentation, rows: list, label: str) -> str:
     scale = scale_of(rows[0]["metric"])
     chance = chance_level(run, rows[0])
-    numbered = sorted({r["region"] for r in rows} - {"vote"})
+    together = [name for name in READINGS if select(rows, region=name)]
+    numbered = sorted({r["region"] for r in rows} - set(READINGS))
     reference = show.reference
     published = reference.regions if reference and len(reference.regions) == len(numbered) else ()
     highest = max(r["mean"] + (r.get("ci95") or 0.0) for r in rows if r.get("mean") is not None)
     top = scale.factor * max(highest, *published, 0.0) * 1.06
-    names = [*_region_names(run, numbered), "vote"]
-    charts = []
-    for learning, model in distinct(rows, "learning", "model"):
+    names = [*_region_names(run, numbered), *together]
+    own_order, charts = (*numbered, *together), []
+    arms = leading_arms([r for r in rows if r["region"] in together], film_tables.MOST_ARMS)
+    for learning, model in arms:
         own = {r["region"]: r for r in select(rows, learning=learning, model=model)}
-        found = [own[r] for r in (*numbered, "vote") if own.get(r, {}).get("mean") is not None]
-        if len(found) != len(numbered) + 1:
+        found = [own[r] for r in own_order if own.get(r, {}).get("mean") is not None]
+        if len(found) != len(own_order):
             continue
         means = [r["mean"] * scale.factor for r in found]
         figures = ", ".join(f"{n} {m:.1f}" for n, m in zip(names, means, strict=True))
@@ -116,11 +118,13 @@ def _bars(run: Run, show: Presentation, rows: list, label: str) -> str:
             colour=colour_of(learning, rows),
             chance=chance,
             top=top,
+            apart=len(together),
         )
         charts.append(page.figure(chart, f"{learning} {model}", label))
     if not charts:
         return ""
-    legend = "Bars: each region alone and, set apart, the vote, with 95 % intervals."
+    last = listed([READINGS[name] for name in together])
+    legend = f"Bars: each region alone and, set apart, the {last}, with 95 % intervals."
     if chance is not None:
         legend += f" Dotted: chance, {chance:.{scale.decimals}f} {scale.unit}."
     if published and reference:

@@ -5,6 +5,8 @@ from html import escape
 
 from metabone.report import page
 from metabone.report.point_tables import points_in_words
+from metabone.report.published import MIN_KANG_2018_TABLE_3
+from metabone.report.readings import READINGS, best_rows, readings_of
 from metabone.report.result import (
     Presentation,
     Row,
@@ -16,13 +18,16 @@ from metabone.report.result import (
     main_rows,
     near_chance,
     norms_of,
+    region_rows,
     scale_of,
     select,
+    shots_of,
 )
 from metabone.report.run_folder import Run
 from metabone.report.words import listed, shots_in_words
 
 _MOST_ARMS = 4
+_MOST_EXCEPTIONS = 6
 
 
 def warning(run: Run, show: Presentation) -> str:
@@ -65,9 +70,11 @@ def answer(run: Run, show: Presentation) -> str:
     if run.result.get("ranking"):
         found = _first_place(run.result["ranking"])
     else:
-        found = _meta_against_base(run, show, norms[0]) or _figures(rows)
-    standing, near = _beside_guessing(run, rows)
-    return f"{standing} {found}" if near else f"{found} {standing}".strip()
+        found = _meta_against_base(rows, show) or _figures(rows)
+    every = [row for own in readings_of(run.result, norms[0]).values() for row in own]
+    standing, near = _beside_guessing(run, [r for r in every if r.get("mean") is not None])
+    parts = [standing, found] if near else [found, standing]
+    return " ".join(part for part in (*parts, _best(run, norms[0])) if part)
 
 
 def _beside_guessing(run: Run, rows: Sequence[Row]) -> tuple[str, bool]:
@@ -96,20 +103,48 @@ def _span(values: Sequence[float], joined: str = "and") -> str:
     return f"{'between ' if joined == 'and' else ''}{low} {joined} {high} {scale.unit}"
 
 
-def _meta_against_base(run: Run, show: Presentation, norm: str | None) -> str:
-    found = gains(run.result, norm)
+def _meta_against_base(rows: Sequence[Row], show: Presentation) -> str:
+    """In how many cells meta-learning is above: of the paper's models, or of others if none is."""
+    paper = {model for _, model in MIN_KANG_2018_TABLE_3}
+    every = gains(rows)
+    found = [gain for gain in every if gain.model in paper] or every
     if not found:
         return ""
     above = sum(g.difference > 0 for g in found)
     clear = sum(g.clear for g in found)
     each = "cell" if len(found) == 1 else "cells"
     below = [f"{g.model} at {shots_in_words(g.shots)}" for g in found if g.difference <= 0]
-    exceptions = f" It is not in: {', '.join(below)}." if below else ""
+    few = len(below) <= _MOST_EXCEPTIONS
+    exceptions = f" It is not in: {', '.join(below)}." if below and few else ""
     return (
         f"Meta-learning is above base learning in {above} of {len(found)} {each} (same network, "
         f"same number of {show.noun} a class), in {clear} of them by more than the two "
         f"95 % intervals together.{exceptions}"
     )
+
+
+def _best(run: Run, norm: str | None) -> str:
+    """The row that is right most often at the most shots, where regions are heard in many ways."""
+    readings = readings_of(run.result, norm)
+    if len(readings) < 2 and len(run.result.get("region_names", ())) < 2:
+        return ""
+    known = [row for row in best_rows(readings) if row.get("shots") is not None]
+    if not known:
+        return ""
+    shots = shots_of(known)[-1]
+    best = max(select(known, shots=shots), key=lambda row: row["mean"])
+    count = sum(len(select(rows, shots=shots)) for rows in readings.values())
+    scale = scale_of(best["metric"])
+    figures = [f"{scale.estimate(best['mean'], best.get('ci95'))} {scale.unit}"]
+    if best.get("kappa") is not None:
+        figures.append(f"kappa {scale_of('kappa').figure(best['kappa'])}")
+    covers = f"; the interval is for {best['covers']}" if best.get("covers") else ""
+    name = f'{best["learning"]} "{best["model"]}"'
+    # What reads all regions at once has one answer, and no rows of single regions.
+    voting = region_rows(run.result, norm)
+    if select(voting, learning=best["learning"], model=best["model"]):
+        name += f" by {READINGS[best['region']]}"
+    return f"Best of {count} at {shots_in_words(shots)}: {name}: {', '.join(figures)}{covers}."
 
 
 def _first_place(ranking: Sequence[Row]) -> str:

@@ -96,7 +96,7 @@ def table(content: Table | None, label: str = "") -> str:
     notes = "".join(paragraph(note, "note") for note in content.notes)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(content.title)}">'
-        f"<table{_class('many' if len(content.columns) > 6 else '')}>"
+        f"<table{_class(_crowding(len(content.columns)))}>"
         f"<caption>{mark}{plain(title)}</caption>"
         f"<thead><tr>{head}</tr></thead>\n<tbody>{''.join(lines)}</tbody></table></div>{notes}"
     )
@@ -121,6 +121,10 @@ def plain(text: str) -> str:
     """Plain text as HTML: escaped, a number with its unit and a range on one line."""
     html = escape(text).replace(" %", "&nbsp;%").replace(" ± ", "&nbsp;±&nbsp;")
     return re.sub(r"\b\d+-\d+\b", r'<span class="whole">\g<0></span>', html)
+
+
+def _crowding(columns: int) -> str:
+    return "many crowded" if columns > 9 else "many" if columns > 6 else ""
 
 
 def _class(css: str) -> str:

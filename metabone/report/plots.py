@@ -28,6 +28,10 @@ _VARIABLES = {
 _INK, _SOFT, _LINE, _PAPER, *_COLOURS = _VARIABLES
 _LINES = ("-", "--", ":", "-.")
 _MARKERS = ("o", "s", "^", "D")
+COLOURS, STYLES = len(_COLOURS), len(_LINES)
+"""After so many, those of lines repeat."""
+
+_LONGEST_BESIDE = 24
 _SETTINGS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "metabone",
@@ -74,21 +78,29 @@ class Curve(NamedTuple):
 
 
 def over_shots(
-    lines: Sequence[Line], ylabel: str, alt: str, chance: float | None = None, percent: bool = True
+    lines: Sequence[Line],
+    ylabel: str,
+    alt: str,
+    chance: float | None = None,
+    percent: bool = True,
+    top: float | None = None,
 ) -> str:
     """Means with intervals over the number of shots, one line a learner.
 
     Args:
-      lines: what to draw, at most four colours and four styles.
+      lines: what to draw, of at most `COLOURS` colours and `STYLES` styles.
       ylabel: heading of the vertical axis.
       alt: the chart in words.
       chance: level of guessing, drawn as a thin line.
       percent: whether the vertical axis starts at 0.
+      top: end of the vertical axis, so that charts side by side compare.
 
     Returns:
       An inline SVG.
     """
-    with _chart(4.9, 3.4, alt) as (axes, out):
+    columns = 1 if max(len(line.name) for line in lines) > _LONGEST_BESIDE else 2
+    legend = -(-len(lines) // columns)
+    with _chart(4.9, 3.0 + 0.2 * legend, alt) as (axes, out):
         ticks = sorted({x for line in lines for x in line.x})
         place = {x: i for i, x in enumerate(ticks)}
         for i, line in enumerate(lines):
@@ -113,9 +125,9 @@ def over_shots(
         axes.set_xlim(-0.4, len(ticks) - 0.6)
         axes.set_xlabel("labelled images a class (shots)")
         axes.set_ylabel(ylabel)
-        axes.set_ylim(bottom=0 if percent else None)
+        axes.set_ylim(bottom=0 if percent else None, top=top)
         axes.grid(axis="y", linewidth=0.6)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, handlelength=3)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, handlelength=3)
     return out[0]
 
 
@@ -129,29 +141,32 @@ def region_bars(
     colour: int = 0,
     chance: float | None = None,
     top: float | None = None,
+    apart: int = 1,
 ) -> str:
-    """Bars of regions with the vote last and set apart, reference figures as hollow diamonds.
+    """Bars of regions, those of all together last and apart, reference figures as diamonds.
 
     Args:
-      names: [R + 1] beside the bars, the vote last.
-      means: [R + 1].
-      errors: [R + 1] half widths of the intervals.
+      names: [R + A] beside the bars, all regions together last.
+      means: [R + A].
+      errors: [R + A] half widths of the intervals.
       references: [R] published figures, or empty.
       xlabel: heading of the horizontal axis.
       alt: the chart in words.
-      colour: index of the learner's colour; regions have it faint, the vote in full.
+      colour: index of the learner's colour; regions have it faint, the rest in full.
       chance: level of guessing, a dotted line.
       top: end of the horizontal axis, so that charts side by side compare.
+      apart: A, how many bars are of all regions together.
 
     Returns:
       An inline SVG.
     """
-    # From the top down, the vote last and half a bar apart.
+    # From the top down, all regions together last and half a bar apart.
     places = -np.arange(len(names), dtype=float)
-    places[-1] -= 0.4
+    places[-apart:] -= 0.4
     with _chart(3.7, 0.9 + 0.3 * len(names), alt) as (axes, out):
         bars = axes.barh(places, means, 0.72, color=_COLOURS[colour % len(_COLOURS)], alpha=0.5)
-        bars[-1].set_alpha(1.0)
+        for bar in bars[-apart:]:
+            bar.set_alpha(1.0)
         axes.errorbar(
             means, places, xerr=errors, fmt="none", ecolor=_INK, elinewidth=1.1, capsize=2.5
         )

@@ -1,6 +1,6 @@
 """What a result.json says: its rows, the scale of its figures, the kind of its data."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from metabone.report.published import (
@@ -147,10 +147,13 @@ def main_rows(result: Result, norm: str | None) -> list[Row]:
 
 
 def region_rows(result: Result, norm: str | None) -> list[Row]:
-    """Rows of single regions and their vote; none where there is but one region."""
+    """Rows of what reads single regions, those of all together too; none of but one region."""
     rows = [r for r in result.get("rows", ()) if r.get("norm") == norm and r.get("region")]
-    numbered = {r["region"] for r in rows} - {"vote"}
-    return rows if len(numbered) > 1 else []
+    single = [r for r in rows if isinstance(r["region"], int)]
+    if len(distinct(single, "region")) < 2:
+        return []
+    voting = set(distinct(single, "learning", "model"))
+    return [r for r in rows if (r.get("learning"), r.get("model")) in voting]
 
 
 def distinct(rows: Iterable[Row], *fields: str) -> list[Any]:
@@ -234,9 +237,8 @@ class Gain(NamedTuple):
         return self.together is not None and self.difference > self.together
 
 
-def gains(result: Result, norm: str | None) -> list[Gain]:
-    """Compare meta with base learning in every cell that has both."""
-    rows = main_rows(result, norm)
+def gains(rows: Sequence[Row]) -> list[Gain]:
+    """Compare meta with base learning of one model and number of shots, wherever there are both."""
     found = []
     for model in distinct(rows, "model"):
         for shots in shots_of(rows):

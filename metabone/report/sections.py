@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from metabone.report import page, plots, ranked_tables, result_tables, tables
+from metabone.report import film_tables, page, plots, ranked_tables, result_tables, tables
+from metabone.report.readings import READINGS, Arm, best_rows, leading_arms, of_arms, readings_of
 from metabone.report.result import (
     Presentation,
     Row,
@@ -20,6 +21,7 @@ from metabone.report.run_folder import Run
 from metabone.report.words import shots_in_words
 
 _LONGEST_NAME = 9
+_MOST_LINES = 8
 
 
 def results(run: Run, show: Presentation) -> str:
@@ -29,14 +31,16 @@ def results(run: Run, show: Presentation) -> str:
         return ""
     label, norm = data_label(run.result, show.noun), norms[0]
     first = result_tables.first_draws_table(run.result, norm, show)
+    stages = page.table(film_tables.stages_table(run.result, norm, show), label)
+    single = len(readings_of(run.result, norm)) == 1
     return page.section(
         "Results",
         page.paragraph(_norm_sentence(norm)),
         page.table(result_tables.results_table(run.result, norm, show), label),
-        page.table(result_tables.stages_table(run.result, norm, show), label),
+        stages if single else page.details("Errors in stages and kappas by shots", stages),
         page.details("The first five draws alone", page.table(first, label)),
         page.table(result_tables.gains_table(run.result, norm, show), label),
-        _over_shots(run, show, norm),
+        _all_over_shots(run, show, norm),
     )
 
 
@@ -70,6 +74,13 @@ def confusions(run: Run, show: Presentation) -> str:
     if not found:
         return ""
     largest = max(shots_of(found), default=None)
+    every = distinct(found, "learning", "model")
+    ranked = best_rows(readings_of(run.result, norm))
+    shown = leading_arms(
+        [r for r in ranked if (r["learning"], r["model"]) in every], film_tables.MOST_ARMS
+    )
+    if len(every) > film_tables.MOST_ARMS:
+        found = of_arms(found, shown)
     label = data_label(run.result, show.noun)
     names = [str(name) for name in run.result.get("class_names", ())]
     charts = []
@@ -123,20 +134,84 @@ def chance_level(run: Run, row: Row) -> float | None:
     return None if chance is None else chance * scale_of(row["metric"]).factor
 
 
-def _over_shots(run: Run, show: Presentation, norm: str | None) -> str:
-    rows = [r for r in main_rows(run.result, norm) if r.get("mean") is not None]
-    if len(shots_of(rows)) < 2:
+def looks_of(arms: Sequence[Arm], rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """Colour and style of each line of a chart, by learner and by model, no two alike.
+
+    Args:
+      arms: at most as many as there are colours times styles.
+      rows: whose learners have colours.
+
+    Returns:
+      One pair an arm; colours and styles repeat after `plots.COLOURS` and `plots.STYLES`.
+    """
+    models = distinct(rows, "model")
+    taken: list[tuple[int, int]] = []
+    for learning, model in arms:
+        colour, style = colour_of(learning, rows) % plots.COLOURS, models.index(model)
+        taken.append(
+            next(
+                look
+                for step in range(plots.COLOURS * plots.STYLES)
+                if (
+                    look := (
+                        (colour + step // plots.STYLES) % plots.COLOURS,
+                        (style + step) % plots.STYLES,
+                    )
+                )
+                not in taken
+            )
+        )
+    return taken
+
+
+def _all_over_shots(run: Run, show: Presentation, norm: str | None) -> str:
+    """A chart of each way to hear regions, of the same learners with the same looks."""
+    readings = readings_of(run.result, norm)
+    every = best_rows(readings)
+    if len(shots_of(every)) < 2:
+        return ""
+    arms = leading_arms(every, _MOST_LINES)
+    chosen = ""
+    if len(arms) < len(distinct(every, "learning", "model")):
+        chosen = " Learners of the paper and the best others; the table has all."
+    measured = {
+        name: [row for row in of_arms(rows, arms) if row.get("mean") is not None]
+        for name, rows in readings.items()
+    }
+    if len(measured) == 1:
+        return _over_shots(run, show, norm, measured["vote"], arms, "", chosen)
+    ends = [row["mean"] + (row.get("ci95") or 0.0) for rows in measured.values() for row in rows]
+    charts = [
+        _over_shots(run, show, norm, rows, arms, f" by {READINGS[name]}", chosen, max(ends))
+        for name, rows in measured.items()
+    ]
+    return page.grid(*charts)
+
+
+def _over_shots(
+    run: Run,
+    show: Presentation,
+    norm: str | None,
+    rows: Sequence[Row],
+    arms: Sequence[Arm],
+    by: str,
+    chosen: str,
+    top: float | None = None,
+) -> str:
+    if not rows:
         return ""
     scale = scale_of(rows[0]["metric"])
-    models = distinct(rows, "model")
+    looks = looks_of(arms, main_rows(run.result, norm))
     lines = []
-    for learning, model in distinct(rows, "learning", "model"):
+    for (learning, model), (colour, style) in zip(arms, looks, strict=True):
         own = sorted(select(rows, learning=learning, model=model), key=lambda r: r["shots"])
+        if not own:
+            continue
         lines.append(
             plots.Line(
                 name=f"{learning} {model}",
-                colour=colour_of(learning, rows),
-                style=models.index(model),
+                colour=colour,
+                style=style,
                 x=[r["shots"] for r in own],
                 y=[r["mean"] * scale.factor for r in own],
                 error=[(r.get("ci95") or 0.0) * scale.factor for r in own],
@@ -150,12 +225,13 @@ def _over_shots(run: Run, show: Presentation, norm: str | None) -> str:
     chart = plots.over_shots(
         lines,
         scale.heading,
-        alt=f"{scale.heading} by shots. {described}.",
+        alt=f"{scale.heading}{by}, over shots. {described}.",
         chance=chance_level(run, rows[0]),
         percent=scale.unit == "%",
+        top=None if top is None else 1.04 * top * scale.factor,
     )
-    caption = f"{scale.name} over shots, with 95 % intervals; {norm or 'no'} batch norm."
-    return page.figure(chart, caption, data_label(run.result, show.noun), css="wide")
+    caption = f"{scale.name}{by} over shots, with 95 % intervals; {norm or 'no'} batch norm."
+    return page.figure(chart, caption + chosen, data_label(run.result, show.noun), css="wide")
 
 
 def _matrix(matrix: list[list[int]], names: list[str], caption: str) -> str:

@@ -47,6 +47,9 @@ th.label { text-align: left; padding-left: 0; }
 .many { font-size: .88rem; }
 .many th, .many td { padding-left: .4rem; padding-right: .4rem; }
 .many th.label:first-child { padding-left: 0; }
+.crowded { font-size: .8rem; } .crowded th { white-space: normal; }
+.crowded th, .crowded td { padding-left: .25rem; padding-right: .25rem; }
+.crowded th.label { min-width: 4.5rem; } .crowded th.label + th.label { min-width: 9rem; }
 td .aside { display: block; color: var(--soft); font-size: .82rem; }
 figcaption { margin-top: .35rem; }
 figure { margin: 0; min-width: 0; }

@@ -135,6 +135,49 @@ def fake_result(regions=6, kind="simulated", complete=True, experiment="smi"):
     }
 
 
+BODIES = ("scratch", "pretrained", "hog", "hog + pretrained")
+MODELS = [
+    body + head + sex for body in BODIES for head in ("", ", ordinal head") for sex in ("", ", sex")
+]
+OF_WHOLE_FILMS = ("supervised cuts", "supervised linear", "score and cuts", "protonet")
+BEST = ("meta", "hog + pretrained, ordinal head, sex")
+
+
+def crowded_result():
+    """Twenty models, some with a linear head, each by vote and mean; one is best by its mean."""
+    arms = [(learning, model) for model in MODELS[:8] for learning in ("meta", "base", "linear")]
+    arms += [(learning, model) for model in MODELS[8:] for learning in ("meta", "linear")]
+    arms += [(learning, "all regions, sex") for learning in OF_WHOLE_FILMS]
+    rows = []
+    for norm in ("inductive", "transductive"):
+        for place, (learning, model) in enumerate(arms):
+            if norm == "transductive" and learning not in ("meta", "base"):
+                continue
+            for i, shots in enumerate((5, 10, 20)):
+                level = 0.3 + 0.005 * place + 0.04 * i
+                common = {"learning": learning, "model": model, "shots": shots, "norm": norm}
+                common |= {"metric": "accuracy", "unit": "draws", "n": 100, "ci95": 0.03}
+                common |= {"covers": "other films of these classes", "ci95_draws": 0.01}
+                common |= {"mae_stages": 1 - level, "mae_stages_ci95": 0.04}
+                common |= {"kappa": level + 0.2, "kappa_ci95": 0.02}
+                paper = PAPER.get((learning, model), [None] * 3)[i]
+                rows.append(common | {"region": "vote", "mean": level, "paper": paper})
+                rows[-1] |= {"tie_rate": 0.1, "mean_of_first_5": level}
+                if model == "all regions, sex":
+                    continue
+                above = 0.3 if (learning, model) == BEST else 0.01
+                common |= {"kappa": level + 0.3}
+                rows.append(common | {"region": "mean", "mean": level + above})
+                for region in range(1, 7):
+                    rows.append(common | {"region": region, "mean": level - 0.01 * region})
+    confusions = [
+        {"learning": learning, "model": model, "shots": 20, "norm": "inductive"}
+        | {"matrix": np.eye(5, dtype=int).tolist()}
+        for learning, model in arms
+    ]
+    return fake_result(kind="real") | {"rows": rows, "confusions": confusions}
+
+
 def fake_metrics(steps=400):
     rng = np.random.default_rng(1)
     lines = []
@@ -181,6 +224,12 @@ def fake_examples(count=8, regions=6):
 @pytest.fixture
 def result_of():
     return fake_result
+
+
+@pytest.fixture
+def crowded():
+    """A result of so many learners and models that not all can be shown everywhere."""
+    return crowded_result()
 
 
 def write_run(folder, result=None, config=None, metrics=None, examples=None):

@@ -51,7 +51,7 @@ def test_kind_of_the_meta_data_does_not_colour_the_target():
 
 def test_gain_is_meta_minus_base_in_the_same_cell():
     rows = [cell("base", 0.5), cell("meta", 0.75), cell("meta", 0.9, shots=10)]
-    (gain,) = result.gains({"rows": rows}, "inductive")
+    (gain,) = result.gains(rows)
     assert (gain.model, gain.shots) == ("scratch", 5)
     assert gain.difference == pytest.approx(0.25)
     assert gain.together == pytest.approx(0.02)
@@ -60,16 +60,16 @@ def test_gain_is_meta_minus_base_in_the_same_cell():
 
 def test_gain_within_the_intervals_is_not_clear():
     rows = [cell("base", 0.50, 0.02), cell("meta", 0.53, 0.02)]
-    assert not result.gains({"rows": rows}, "inductive")[0].clear
+    assert not result.gains(rows)[0].clear
 
 
 def test_smaller_error_is_a_gain():
     rows = [cell("base", 12.0, 0.5, metric="mae"), cell("meta", 9.0, 0.5, metric="mae")]
-    assert result.gains({"rows": rows}, "inductive")[0].difference == pytest.approx(3.0)
+    assert result.gains(rows)[0].difference == pytest.approx(3.0)
 
 
 def test_cell_without_a_figure_is_not_compared():
-    assert result.gains({"rows": [cell("base", None), cell("meta", 0.5)]}, "inductive") == []
+    assert result.gains([cell("base", None), cell("meta", 0.5)]) == []
 
 
 def test_vote_answers_for_the_film_where_there_are_regions():

@@ -1,6 +1,6 @@
 import pytest
 
-from metabone.report import ranked_tables, result_tables
+from metabone.report import film_tables, ranked_tables, result_tables
 from metabone.report.result import Presentation
 
 
@@ -36,7 +36,7 @@ def test_notes_say_what_the_learners_are_and_how_many_draws_each_had_where_that_
             row["n"] = 6
     notes = result_tables.results_table(result).notes
     assert notes[1] == (
-        "Draws: base pretrained 100, base scratch 6, meta pretrained 100, meta scratch 100."
+        "Draws: 100 for base pretrained, meta pretrained and meta scratch; 6 for base scratch."
     )
     assert notes[2] == "From scratch: three blocks."
 
@@ -59,9 +59,9 @@ def with_stages(result):
 
 
 def test_stage_errors_and_kappas_stand_in_a_table_of_their_own(result_of):
-    assert result_tables.stages_table(result_of()) is None
+    assert film_tables.stages_table(result_of()) is None
     result = with_stages(result_of())
-    table = result_tables.stages_table(result)
+    table = film_tables.stages_table(result)
     shots = ("5 shots", "10 shots", "20 shots")
     expected = [f"{name}, {each}" for name in ("error", "kappa") for each in shots]
     assert list(table.columns[2:]) == expected
@@ -74,12 +74,12 @@ def test_stage_errors_and_kappas_stand_in_a_table_of_their_own(result_of):
     ]
     assert table in result_tables.all_tables(result)
     del result["rows"][0]["mae_stages"]
-    assert texts(result_tables.stages_table(result))[0][2] == "-"
+    assert texts(film_tables.stages_table(result))[0][2] == "-"
 
 
 def test_tables_say_what_their_intervals_cover(result_of):
     result = with_stages(result_of())
-    for table in (result_tables.results_table(result), result_tables.region_table(result)):
+    for table in (result_tables.results_table(result), film_tables.region_table(result)):
         assert "± 95 % interval for other films of these classes over 100 draws" in table.title
         (note,) = [note for note in table.notes if note.startswith("Intervals cover")]
         narrow = "0.4 to 0.6" if table.columns[2] == "5 shots" else "0.4"
@@ -108,7 +108,7 @@ def test_gains_have_their_sign_and_the_intervals_together(result_of):
 
 
 def test_region_table_ends_in_the_published_regions(result_of):
-    table = result_tables.region_table(result_of())
+    table = film_tables.region_table(result_of())
     assert table.columns[2:] == (*(f"region {i}" for i in range(1, 7)), "vote")
     assert "20 shots" in table.title
     assert texts(table)[-1] == [
@@ -121,17 +121,17 @@ def test_region_table_ends_in_the_published_regions(result_of):
 
 
 def test_regions_of_another_number_stand_without_the_published_ones(result_of):
-    table = result_tables.region_table(result_of(regions=4))
+    table = film_tables.region_table(result_of(regions=4))
     assert len(table.rows) == 4 and table.notes == ("Chance: 20.0 %.",)
 
 
 def test_single_region_has_no_region_table(result_of):
-    assert result_tables.region_table(result_of(regions=1)) is None
-    assert result_tables.tie_table(result_of(regions=1)) is None
+    assert film_tables.region_table(result_of(regions=1)) is None
+    assert film_tables.tie_table(result_of(regions=1)) is None
 
 
 def test_tie_rate_is_in_percent(result_of):
-    assert texts(result_tables.tie_table(result_of()))[0][2:] == ["9.0", "8.0", "7.0"]
+    assert texts(film_tables.tie_table(result_of()))[0][2:] == ["9.0", "8.0", "7.0"]
 
 
 def test_first_draws_have_no_interval(result_of):
