@@ -248,6 +248,7 @@ def with_learners_of(config: SmiSettings, given: Sequence[str]) -> SmiSettings:
             run=config.evaluate,
             experiments=["smi"],
             asked_now=("evaluate", *_FILMS),
+            unless_given=("regions", "key_points"),
         )
     if config.meta_learner:
         return with_trained_settings(

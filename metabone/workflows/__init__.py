@@ -28,7 +28,7 @@ _MODULES = {
         *("classes_to_learn", "graded_parts", "hands_to_learn", "is_simulated"),
         "learned_elsewhere",
     ),
-    "film_arms": ("film_arms",),
+    "film_learners": ("film_arms",),
     "film_table": ("Reading", "fill_film_table"),
     "key_point_errors": ("fill_error_rows",),
     "key_point_films": ("annotated_hands", "parted_films"),

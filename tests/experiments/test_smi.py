@@ -22,6 +22,7 @@ CUT = 130  # four films a class
 
 # The least of everything: all that this run can show is that it hangs together.
 SETTINGS = {
+    "regions": "hand",
     "cuts": [CUT],
     "shots": [1],
     "queries": 1,

@@ -13,7 +13,7 @@ from metabone.learners.base import MetaLearner
 from metabone.provenance import Provenance
 from metabone.radiograph.films import FilmSet
 from metabone.radiograph.sex import with_sex_row
-from metabone.workflows.film_arms import film_arms, film_network, jittered
+from metabone.workflows.film_learners import film_arms, film_network, jittered
 from metabone.workflows.film_data import HandParts
 from metabone.workflows.film_settings import FILM_LEARNERS, FilmNetSettings
 
