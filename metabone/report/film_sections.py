@@ -3,6 +3,7 @@
 from html import escape
 
 from metabone.report import film_tables, page, pictures, plots
+from metabone.report.published import MIN_KANG_2018_TABLE_3
 from metabone.report.readings import READINGS, leading_arms
 from metabone.report.result import (
     Presentation,
@@ -99,6 +100,7 @@ def _bars(run: Run, show: Presentation, rows: list, label: str) -> str:
     highest = max(r["mean"] + (r.get("ci95") or 0.0) for r in rows if r.get("mean") is not None)
     top = scale.factor * max(highest, *published, 0.0) * 1.06
     names = [*_region_names(run, numbered), *together]
+    paper = {model for _, model in MIN_KANG_2018_TABLE_3}
     own_order, charts = (*numbered, *together), []
     arms = leading_arms([r for r in rows if r["region"] in together], film_tables.MOST_ARMS)
     for learning, model in arms:
@@ -112,7 +114,7 @@ def _bars(run: Run, show: Presentation, rows: list, label: str) -> str:
             [name.replace(", ", ",\n", 1) for name in names],
             means,
             [(r.get("ci95") or 0.0) * scale.factor for r in found],
-            [value * scale.factor for value in published],
+            [value * scale.factor for value in published if model in paper],
             scale.heading,
             alt=f"{scale.heading} of regions, {learning} {model}: {figures}.",
             colour=colour_of(learning, rows),
@@ -130,7 +132,7 @@ def _bars(run: Run, show: Presentation, rows: list, label: str) -> str:
     if published and reference:
         legend += (
             f" Diamonds: {reference.name}, {reference.caveat}; {reference.regions_caveat}, so the "
-            "same diamonds stand in every chart."
+            "same diamonds stand in every chart of its models."
         )
     return page.grid(*charts) + page.paragraph(legend, "note")
 
