@@ -11,7 +11,7 @@ from metabone.evaluation.protocol import FilmReading
 
 
 def rows_of(reading: FilmReading, norms: Sequence[str], **labels: Any) -> list[dict[str, Any]]:
-    """Rows of one learner: the vote; where there are several regions their mean, and each region.
+    """Rows of one learner: the vote; of several regions also their means, and each region.
 
     Args:
       reading: with a leading axis of draws, at least two; NumPy arrays.
@@ -22,7 +22,8 @@ def rows_of(reading: FilmReading, norms: Sequence[str], **labels: Any) -> list[d
     Returns:
       Rows as in `result.json`: accuracy as `mean`, the mean distance in classes as `mae_stages`,
       and `kappa`, quadratic; `ci95` and `..._ci95` are half widths that cover what `covers` says,
-      `ci95_draws` other draws of the same films; see `film_intervals`.
+      `ci95_draws` other draws of the same films; see `film_intervals`. What was not answered is
+      wrong, and as many classes off as can be.
     """
     paper = labels.pop("paper", None)
     rows = []
@@ -41,8 +42,10 @@ def rows_of(reading: FilmReading, norms: Sequence[str], **labels: Any) -> list[d
         )
         regions = reading.regions[:, index]
         if regions.shape[1] > 1:
-            own = _figures(reading, reading.means[:, index], labels.get("shots", 0))
-            rows.append({**common, **own, "region": "mean"})
+            for name, answers in (("mean", reading.means), ("weighted", reading.weighted)):
+                if answers is not None:
+                    own = _figures(reading, answers[:, index], labels.get("shots", 0))
+                    rows.append({**common, **own, "region": name})
             for region in range(regions.shape[1]):
                 own = _figures(reading, regions[:, region], labels.get("shots", 0))
                 rows.append({**common, **own, "region": region + 1})
@@ -52,6 +55,9 @@ def rows_of(reading: FilmReading, norms: Sequence[str], **labels: Any) -> list[d
 def _figures(reading: FilmReading, answers: np.ndarray, shots: int) -> dict[str, Any]:
     where = reading.films, reading.truth, shots
     right = film_interval(answers == reading.truth, *where)
+    top = reading.truth.max()
+    furthest = np.where(2 * reading.truth > top, 0, top)
+    answers = np.where(answers < 0, furthest, answers)
     distance = film_interval(np.abs(answers - reading.truth), *where)
     kappa = kappa_interval(answers, *where)
     return {
@@ -71,16 +77,32 @@ def _figures(reading: FilmReading, answers: np.ndarray, shots: int) -> dict[str,
 def confusions_of(
     reading: FilmReading, norms: Sequence[str], classes: int, **labels: Any
 ) -> list[dict[str, Any]]:
-    """Confusion matrices of the vote over all draws, rows the truth, one a norm mode.
+    """Confusion matrices over all draws, rows the truth, one a norm mode.
 
-    Films that were not answered, see `protocol.read_films`, are in none of the columns.
+    Args:
+      reading: with a leading axis of draws; NumPy arrays.
+      norms: what each of the reading's predictions is called.
+      classes: how many.
+      **labels: fields that every entry gets.
+
+    Returns:
+      Entries as in `result.json`: `answer` says whose answers a `matrix` counts, which is the
+      vote's; `unanswered` films, see `protocol.read_films`, are in none of its columns.
     """
     found = []
     for index, norm in enumerate(norms):
         votes = reading.votes[:, index]
         answered = votes >= 0
         matrix = confusion_matrix(reading.truth[answered], votes[answered], classes)
-        found.append({**labels, "norm": norm, "matrix": matrix.tolist()})
+        found.append(
+            {
+                **labels,
+                "norm": norm,
+                "answer": "vote",
+                "matrix": matrix.tolist(),
+                "unanswered": int(np.sum(~answered)),
+            }
+        )
     return found
 
 

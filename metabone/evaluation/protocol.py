@@ -2,16 +2,31 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metabone.episodes.sampling import Draw, draw, gather, learner_key, task_key
 from metabone.episodes.store import ImageStore
 from metabone.learners.base import MetaLearner
-from metabone.radiograph.voting import mean_of_probabilities, vote
+from metabone.radiograph.voting import mean_of_probabilities, most_probable, vote
+
+
+class FilmLogits(NamedTuple):
+    """What regions say of one draw of support and query films, before they answer together.
+
+    Attributes:
+      films: `[Q]` int32, which films were asked.
+      truth: `[Q]` int32 classes.
+      logits: `[P, R, Q, W]` of each of P ways to predict, in the order of the store's classes.
+    """
+
+    films: jax.Array
+    truth: jax.Array
+    logits: jax.Array
 
 
 class FilmReading(NamedTuple):
@@ -24,6 +39,7 @@ class FilmReading(NamedTuple):
       tied: `[P, Q]` bool, whether the vote was a tie.
       regions: `[P, R, Q]` int32 classes that single regions tell.
       means: `[P, Q]` int32 classes by the mean of the regions' probabilities.
+      weighted: `[P, Q]` int32 classes by their weighted mean; None if no weights were given.
     """
 
     films: jax.Array
@@ -32,9 +48,13 @@ class FilmReading(NamedTuple):
     tied: jax.Array
     regions: jax.Array
     means: jax.Array
+    weighted: jax.Array | None = None
 
 
-def read_films(
+_Found = TypeVar("_Found", FilmLogits, FilmReading)
+
+
+def read_logits(
     learner: MetaLearner,
     predictions: Sequence[Callable[[Any, jax.Array], jax.Array]],
     *,
@@ -43,11 +63,10 @@ def read_films(
     pooled: bool = False,
     ordered: bool = False,
     whole: bool = False,
-) -> Callable[[Any, ImageStore, jax.Array, jax.Array], FilmReading]:
-    """Builds the reading of films by regions that vote (Min and Kang 2018, section 4).
+) -> Callable[[Any, ImageStore, jax.Array, jax.Array], FilmLogits]:
+    """Builds what films' regions say one by one, such as to learn their weights from.
 
-    Each region is a task of its own: the learner adapts to the support films' region r and reads
-    the query films' region r. All regions of a draw share its films.
+    Each region is a task of its own, see `read_films`.
 
     Args:
       learner: what adapts.
@@ -58,12 +77,12 @@ def read_films(
       pooled: one adaptation on all regions' images together instead of one a region.
       ordered: labels are in the order of the store's classes, for learners of ordered classes;
         otherwise in a new order each time.
-      whole: the learner is asked of a film with all of its regions as one example `[R, ...]`.
+      whole: the learner is asked of a film with all of its regions as one example `[R, ...]`;
+        there is then one answer, as of one region.
 
     Returns:
-      `(meta_params, store, seed, index) -> FilmReading`, pure; the store's images are `[N, R, ...]`
+      `(meta_params, store, seed, index) -> FilmLogits`, pure; the store's images are `[N, R, ...]`
       and all its classes are used. Draws of one seed and index are the same films for any learner.
-      A film of which some region's answer is not finite has the answer -1, which is never right.
     """
 
     def read(meta_params, store, seed, index):
@@ -101,34 +120,91 @@ def read_films(
             )
         else:
             logits = jax.lax.map(one_region, regions)
-        by_prediction = jnp.swapaxes(logits, 0, 1)
-        voted = jax.vmap(vote)(by_prediction)
-        finite = jnp.isfinite(by_prediction).all(-1)
+        return FilmLogits(
+            films=drawn.query.reshape(-1),
+            truth=jnp.repeat(drawn.classes, queries),
+            logits=jnp.swapaxes(logits, 0, 1),
+        )
+
+    return read
+
+
+def read_films(
+    learner: MetaLearner,
+    predictions: Sequence[Callable[[Any, jax.Array], jax.Array]],
+    *,
+    shots: int,
+    queries: int,
+    pooled: bool = False,
+    ordered: bool = False,
+    whole: bool = False,
+    weights: ArrayLike | Callable[[Any], jax.Array] | None = None,
+) -> Callable[[Any, ImageStore, jax.Array, jax.Array], FilmReading]:
+    """Builds the reading of films by regions that vote (Min and Kang 2018, section 4).
+
+    Each region is a task of its own: the learner adapts to the support films' region r and reads
+    the query films' region r. All regions of a draw share its films.
+
+    Args:
+      learner: what adapts.
+      predictions: see `read_logits`, as for all that follow but the last.
+      shots: support films a class.
+      queries: query films a class.
+      pooled: one adaptation on all regions' images together instead of one a region.
+      ordered: labels are in the order of the store's classes.
+      whole: the learner is asked of a film with all of its regions as one example.
+      weights: `[R]` of regions, such as `learn_region_weights` gives, or `meta_params -> [R]`.
+
+    Returns:
+      `(meta_params, store, seed, index) -> FilmReading`, pure. A film of which some region's answer
+      is not finite has the answer -1, which is never right.
+    """
+    said = read_logits(
+        learner,
+        predictions,
+        shots=shots,
+        queries=queries,
+        pooled=pooled,
+        ordered=ordered,
+        whole=whole,
+    )
+
+    def read(meta_params, store, seed, index):
+        films, truth, logits = said(meta_params, store, seed, index)
+        finite = jnp.isfinite(logits).all(-1)
+        answered = finite.all(1)
+        voted = jax.vmap(vote)(logits)
 
         def unless(classes, known):
             return jnp.where(known, classes, -1).astype(jnp.int32)
 
+        def by_mean(weights):
+            means = jax.vmap(lambda own: mean_of_probabilities(own, weights))(logits)
+            return unless(most_probable(means), answered)
+
+        given = weights(meta_params) if callable(weights) else weights
         return FilmReading(
-            films=drawn.query.reshape(-1),
-            truth=jnp.repeat(drawn.classes, queries),
-            votes=unless(voted.classes, finite.all(1)),
+            films=films,
+            truth=truth,
+            votes=unless(voted.classes, answered),
             tied=voted.tied,
-            regions=unless(by_prediction.argmax(-1), finite),
-            means=unless(jax.vmap(mean_of_probabilities)(by_prediction).argmax(-1), finite.all(1)),
+            regions=unless(logits.argmax(-1), finite),
+            means=by_mean(None),
+            weighted=None if given is None else by_mean(jnp.asarray(given)),
         )
 
     return read
 
 
 def compile_reading(
-    read: Callable[[Any, ImageStore, jax.Array, jax.Array], FilmReading],
+    read: Callable[[Any, ImageStore, jax.Array, jax.Array], _Found],
     meta_params: Any,
     store: ImageStore,
-) -> Callable[[Any, ImageStore, Any, Any], FilmReading]:
+) -> Callable[[Any, ImageStore, Any, Any], _Found]:
     """Compiles a reading, which may be long before its learner is trained.
 
     Args:
-      read: from `read_films`.
+      read: from `read_films` or `read_logits`.
       meta_params: of its learner, or their shapes and dtypes as `jax.eval_shape` gives them.
       store: on the device.
 
@@ -139,7 +215,7 @@ def compile_reading(
 
 
 def read_draws(
-    compiled: Callable[[Any, ImageStore, Any, Any], FilmReading],
+    compiled: Callable[[Any, ImageStore, Any, Any], _Found],
     meta_params: Any,
     store: ImageStore,
     *,
@@ -147,7 +223,7 @@ def read_draws(
     draws: int,
     workers: int = 2,
     done: Callable[[int], None] | None = None,
-) -> FilmReading:
+) -> _Found:
     """Reads many draws with one compiled program.
 
     Args:
@@ -164,7 +240,7 @@ def read_draws(
       A reading with a leading axis of draws, NumPy arrays.
     """
 
-    def one(index: int) -> FilmReading:
+    def one(index: int) -> _Found:
         reading = compiled(meta_params, store, np.uint32(seed), np.int32(index))
         return jax.tree.map(np.asarray, reading)
 

@@ -77,6 +77,27 @@ def mean_of_probabilities(logits: jax.Array, weights: jax.Array | None = None) -
     """
     chex.assert_rank(logits, 3)
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    weights = jnp.ones(len(logits), logits.dtype) if weights is None else weights
+    weights = jnp.ones(len(logits)) if weights is None else jnp.asarray(weights)
+    chex.assert_shape(weights, logits.shape[:1])
     shares = (weights / weights.sum()).astype(logits.dtype)[:, None, None]
     return jax.nn.logsumexp(jax.nn.log_softmax(logits, axis=-1), axis=0, b=shares)
+
+
+def most_probable(log_probabilities: jax.Array) -> jax.Array:
+    """The class of the largest probability; of those that rounding alone sets apart, the lowest.
+
+    Args:
+      log_probabilities: [Q, W], as `mean_of_probabilities` gives them.
+
+    Returns:
+      [Q] int32.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> rounding = jnp.log(jnp.array([[0.49999997, 0.5, 0.00000003]]))
+      >>> most_probable(rounding).tolist()
+      [0]
+    """
+    probabilities = jnp.exp(log_probabilities)
+    best = probabilities.max(axis=-1, keepdims=True)
+    return jnp.argmax(probabilities >= best - _INDISTINGUISHABLE, axis=-1).astype(jnp.int32)

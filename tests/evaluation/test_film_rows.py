@@ -102,10 +102,36 @@ def test_the_mean_of_the_first_five_draws_stands_beside_that_of_all():
 
 
 def test_confusions_count_the_votes_of_all_draws_with_the_truth_in_rows(reading):
+    common = {"model": "scratch", "answer": "vote", "unanswered": 0}
     assert confusions_of(reading, ["inductive", "transductive"], 3, model="scratch") == [
-        {"model": "scratch", "norm": "inductive", "matrix": [[3, 1, 0], [0, 4, 0], [0, 0, 0]]},
-        {"model": "scratch", "norm": "transductive", "matrix": [[2, 2, 0], [2, 2, 0], [0, 0, 0]]},
+        {**common, "norm": "inductive", "matrix": [[3, 1, 0], [0, 4, 0], [0, 0, 0]]},
+        {**common, "norm": "transductive", "matrix": [[2, 2, 0], [2, 2, 0], [0, 0, 0]]},
     ]
+
+
+def test_the_weighted_mean_has_a_row_where_weights_were_given(reading):
+    rows = rows_of(reading._replace(weighted=reading.votes), ["inductive"], shots=5)
+    assert [row["region"] for row in rows] == ["vote", "mean", "weighted", 1, 2]
+    figures = ("mean", "ci95", "mae_stages", "kappa")
+    assert [rows[2][name] for name in figures] == [rows[0][name] for name in figures]
+
+
+def test_a_film_without_an_answer_is_wrong_and_as_far_off_as_can_be():
+    truth = np.array([[0, 1, 2, 3]] * 2)
+    silent = np.array([[-1, -1, -1, -1], [0, 1, 2, 3]])
+    furthest = np.array([[3, 3, 0, 0], [0, 1, 2, 3]])
+
+    def read(votes):
+        films = np.arange(8).reshape(2, 4)
+        votes = votes[:, None]
+        return FilmReading(films, truth, votes, np.zeros((2, 1, 4), bool), votes[:, None], votes)
+
+    (row,) = rows_of(read(silent), ["inductive"], shots=1)
+    assert (row["mean"], row["mae_stages"]) == (0.5, (3 + 2 + 2 + 3) / 8)
+    (worst,) = rows_of(read(furthest), ["inductive"], shots=1)
+    assert row["kappa"] == worst["kappa"]
+    (entry,) = confusions_of(read(silent), ["inductive"], 4)
+    assert (entry["matrix"], entry["unanswered"]) == (np.eye(4, dtype=int).tolist(), 4)
 
 
 def test_a_films_votes_are_those_of_the_first_draw_that_asked_it(reading):

@@ -9,6 +9,7 @@ from metabone.evaluation.protocol import (
     compile_reading,
     read_draws,
     read_films,
+    read_logits,
 )
 from metabone.evaluation.tasks import task_accuracies
 from metabone.learners.base import MetaLearner
@@ -282,3 +283,39 @@ def test_an_answer_that_is_not_finite_is_never_right():
     assert (alone[:, 1:] >= 0).all() and (alone[:, 0] == -1).any()
     assert reading.votes[0, 0] == reading.means[0, 0] == -1
     assert (reading.votes[0, 1:] >= 0).all()
+
+
+def test_weights_of_regions_are_heard_in_the_weighted_mean_alone():
+    store, _ = _films()
+    sizes = dict(shots=3, queries=3)
+    plain = jax.jit(read_films(NEAREST_MEAN, [_nearness], **sizes))((), store, 0, 0)
+    assert plain.weighted is None
+    only_second = np.array([0.0, 5.0, 0.0])
+    read = jax.jit(read_films(NEAREST_MEAN, [_nearness], weights=only_second, **sizes))
+    weighted = read((), store, 0, 0)
+    np.testing.assert_array_equal(weighted.weighted, weighted.regions[:, 1])
+    assert (weighted.weighted != weighted.means).any()
+    for before, after in zip(plain[:-1], weighted[:-1], strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_weights_of_regions_may_be_among_the_meta_parameters():
+    store, _ = _films()
+    read = read_films(
+        NEAREST_MEAN, [_nearness], shots=3, queries=3, weights=lambda meta_params: meta_params["of"]
+    )
+    for region in range(REGIONS):
+        reading = jax.jit(read)({"of": jnp.eye(REGIONS)[region]}, store, 0, 0)
+        np.testing.assert_array_equal(reading.weighted, reading.regions[:, region])
+
+
+def test_what_regions_say_one_by_one_are_the_logits_of_the_reading():
+    store, _ = _films()
+    sizes = dict(shots=3, queries=3)
+    said = compile_reading(read_logits(NEAREST_MEAN, [_nearness], **sizes), (), store)
+    found = read_draws(said, (), store, seed=2, draws=3)
+    reading = _read_draws(read_films(NEAREST_MEAN, [_nearness], **sizes), store, seed=2, draws=3)
+    assert found.logits.shape == (3, 1, REGIONS, WAYS * 3, WAYS)
+    np.testing.assert_array_equal(found.films, reading.films)
+    np.testing.assert_array_equal(found.truth, reading.truth)
+    np.testing.assert_array_equal(found.logits.argmax(-1), reading.regions)

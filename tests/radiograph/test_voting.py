@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metabone.radiograph.voting import mean_of_probabilities, vote
+from metabone.radiograph.voting import mean_of_probabilities, most_probable, vote
 
 
 def one_film(*regions):
@@ -133,3 +133,24 @@ def test_the_mean_of_probabilities_is_that_of_the_regions_each_by_its_weight():
 def test_the_mean_of_sure_and_equal_regions_is_finite():
     logits = jnp.array([[[1000.0, 0.0]], [[0.0, 1000.0]]])
     np.testing.assert_allclose(np.exp(mean_of_probabilities(logits)), [[0.5, 0.5]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [3, 0, 5, 1, 4, 2]])
+def test_rounding_decides_no_equal_mean_whichever_order_the_regions_come_in(order):
+    one = [0.3, 2.1, -0.7, 0.1, 0.9]
+    three = [0.3, 0.1, -0.7, 2.1, 0.9]
+    logits = one_film(one, three, one, three, one, three)[jnp.array(order)]
+    found = most_probable(mean_of_probabilities(logits))
+    assert found.tolist() == [1] and found.dtype == jnp.int32
+
+
+def test_the_most_probable_class_is_the_largest_where_they_differ_by_more_than_rounding():
+    logits = jax.random.normal(jax.random.key(4), (6, 200, 5))
+    odds = np.exp(np.asarray(logits, np.float64))
+    expected = (odds / odds.sum(-1, keepdims=True)).sum(0).argmax(-1)
+    np.testing.assert_array_equal(most_probable(mean_of_probabilities(logits)), expected)
+
+
+def test_weights_of_another_number_of_regions_are_refused():
+    with pytest.raises(AssertionError, match="shape"):
+        mean_of_probabilities(jnp.zeros((3, 4, 5)), jnp.ones(2))
