@@ -88,6 +88,8 @@ def confusions(run: Run, show: Presentation) -> str:
         caption = f"{arm.get('learning', '')} {arm.get('model', '')}".strip()
         if largest is not None:
             caption += f", {shots_in_words(largest)}"
+        if arm.get("unanswered"):
+            caption += f"; {arm['unanswered']:,} not answered"
         charts.append(page.figure(_matrix(arm["matrix"], names, caption), caption, label))
     explanation = (
         "A row is the true class, a column the answer. Each cell has its share of the row and, "

@@ -50,6 +50,30 @@ def test_gains_are_within_one_model_by_vote_and_by_mean(crowded):
     assert cells == ["scratch", *["-0.5 (6.0)"] * 3, *["+9.5 (6.0)"] * 3]
 
 
+def test_a_weighted_mean_stands_beside_the_others_and_may_be_the_best(run_of, crowded, read):
+    learned = [
+        row | {"region": "weighted", "mean": row["mean"] + 0.02, "kappa": 0.95}
+        for row in crowded["rows"]
+        if row["region"] == "mean"
+    ]
+    result = crowded | {"rows": crowded["rows"] + learned}
+    table = result_tables.results_table(result)
+    names = [name.split(",")[0] for name in table.columns[2:]]
+    assert names == ["vote"] * 3 + ["mean"] * 3 + ["weighted"] * 3 + ["error", "kappa"]
+    best = texts(table)[BEST]
+    assert best[6:9] == ["81.0 ± 3.0", "85.0 ± 3.0", "89.0 ± 3.0"] and best[-1] == "0.95 ± 0.02"
+    assert film_tables.region_table(result).columns[-3:] == ("vote", "mean", "weighted")
+    words = read(write_report(run_of(result, metrics=False, examples=False))).words
+    assert 'ordinal head, sex" by weighted mean of probabilities: 89.0 ± 3.0 %, kappa 0.95' in words
+
+
+def test_what_was_not_answered_is_told_below_a_confusion_matrix(run_of, crowded, read):
+    crowded["confusions"][0]["unanswered"] = 1200
+    words = read(write_report(run_of(crowded, metrics=False, examples=False))).words
+    assert "meta scratch, 20 shots; 1,200 not answered" in words
+    assert words.count("not answered") == 1
+
+
 def test_regions_are_shown_of_the_papers_learners_and_the_best_alone(crowded):
     lines = texts(film_tables.region_table(crowded))
     assert list(lines) == [*PAPER, BEST, ("Min and Kang 2018", "")]
