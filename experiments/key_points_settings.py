@@ -29,8 +29,8 @@ class KeyPointSettings:
 PRESETS = {
     "demo": Preset(
         {"simulated_films": 400, "unseen_films": 64, "steps": 400},
-        "3 minutes on two cores",
-        "simulated films: not measured yet",
+        "4 minutes on two cores",
+        "simulated films: 0.6 % of hand length, six joints within 5 % on 97 % of hands",
     ),
     "simulated": Preset(
         {"steps": 1200},
@@ -40,7 +40,7 @@ PRESETS = {
     "real": Preset(
         {"on": "real"},
         "10 minutes on one core",
-        "real films: 0.8 % of hand length on a held-out fifth of 460 hands",
+        "real films: 0.9 % of hand length on 92 held-out hands of 460",
     ),
 }
 
