@@ -1,7 +1,9 @@
 """Weights of regions that were learned across tasks, where Min and Kang (2018) vote equally.
 
 They leave that to later work. A region that tells the class on other films is heard more on new
-ones.
+ones. The likelihood is that of the weighted mean raised to a power that is learned along: regions
+that err apart are together surer than their mean says, and without the power the likelihood hears
+the surest region alone, which is right less often than equal weights are.
 """
 
 import jax
@@ -13,7 +15,10 @@ from metabone.learners.lbfgs import minimise
 
 
 def learn_region_weights(logits: ArrayLike, truth: ArrayLike, *, steps: int = 200) -> np.ndarray:
-    """The weights under which the mean of the regions' probabilities makes the truth most likely.
+    """The weights under which the mean of the regions' probabilities tells most of the truth.
+
+    They maximise the likelihood of `mean ** power / sum(mean ** power)`, over weights and power.
+    Some hundred films are needed for regions that tell much the same not to differ by chance.
 
     Args:
       logits: `[T, R, Q, W]` of Q films in each of T tasks, which the learner was not trained on and
@@ -28,9 +33,10 @@ def learn_region_weights(logits: ArrayLike, truth: ArrayLike, *, steps: int = 20
       ValueError: shapes that differ, logits that are not finite.
 
     Example:
-      >>> certain, uniform = [[9.0, 0.0], [0.0, 9.0]], [[0.0, 0.0], [0.0, 0.0]]
-      >>> learn_region_weights([[certain, uniform]], [[0, 1]]).round(2).tolist()
-      [1.0, 0.0]
+      >>> tells, mistakes_one = [[2.0, 0.0], [0.0, 2.0]], [[2.0, 0.0], [2.0, 0.0]]
+      >>> tells_more, _ = learn_region_weights([[tells, mistakes_one]], [[0, 1]])
+      >>> bool(tells_more > 0.5)
+      True
     """
     logits, truth = np.asarray(logits), np.asarray(truth)
     if logits.ndim != 4 or truth.shape != (logits.shape[0], logits.shape[2]) or not truth.size:
@@ -41,16 +47,18 @@ def learn_region_weights(logits: ArrayLike, truth: ArrayLike, *, steps: int = 20
         task = int(np.argwhere(~np.isfinite(logits))[0, 0])
         raise ValueError(f"logits of task {task} are not finite")
     log_probabilities = jax.nn.log_softmax(jnp.asarray(logits, jnp.float32), axis=-1)
-    chosen = jnp.take_along_axis(log_probabilities, jnp.asarray(truth)[:, None, :, None], axis=-1)
-    return np.asarray(_most_likely(jnp.moveaxis(chosen[..., 0], 1, 0), steps))
+    return np.asarray(_most_likely(log_probabilities, jnp.asarray(truth), steps))
 
 
 @jax.jit
-def _most_likely(chosen: jax.Array, steps: int) -> jax.Array:
-    """Weights `[R]` from the regions' log-probabilities `[R, T, Q]` of the truth."""
+def _most_likely(log_probabilities: jax.Array, truth: jax.Array, steps: int) -> jax.Array:
+    def objective(params):
+        scores, log_power = params
+        log_weights = jax.nn.log_softmax(scores)[:, None, None]
+        mean = jax.nn.logsumexp(log_weights + log_probabilities, axis=1)
+        sharpened = jax.nn.log_softmax(jnp.exp(log_power) * mean, axis=-1)
+        return -jnp.take_along_axis(sharpened, truth[..., None], axis=-1).mean()
 
-    def objective(scores):
-        weighted = jax.nn.log_softmax(scores)[:, None, None] + chosen
-        return -jax.nn.logsumexp(weighted, axis=0).mean()
-
-    return jax.nn.softmax(minimise(objective, jnp.zeros(len(chosen)), steps))
+    start = jnp.zeros(log_probabilities.shape[1]), jnp.zeros(())
+    scores, _ = minimise(objective, start, steps)
+    return jax.nn.softmax(scores)
