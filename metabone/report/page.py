@@ -94,9 +94,10 @@ def table(content: Table | None, label: str = "") -> str:
     mark = badge(label) + " " if label else ""
     title = content.title.replace(f"; {label}", "", 1) if label else content.title
     notes = "".join(paragraph(note, "note") for note in content.notes)
+    crowded = _crowding(len(content.columns))
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(content.title)}">'
-        f"<table{_class(_crowding(len(content.columns)))}>"
+        f'<div{_class(f"scroll {crowded}".strip())} tabindex="0" role="region" '
+        f'aria-label="{escape(content.title)}"><table>'
         f"<caption>{mark}{plain(title)}</caption>"
         f"<thead><tr>{head}</tr></thead>\n<tbody>{''.join(lines)}</tbody></table></div>{notes}"
     )

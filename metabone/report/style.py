@@ -44,10 +44,11 @@ th, td { padding: .4rem .8rem; text-align: right; border-bottom: 1px solid var(-
 thead th { color: var(--soft); font-size: .88rem; border-bottom-color: var(--soft);
   vertical-align: bottom; }
 th.label { text-align: left; padding-left: 0; }
-.many { font-size: .88rem; }
+.many table { font-size: .88rem; }
 .many th, .many td { padding-left: .4rem; padding-right: .4rem; }
 .many th.label:first-child { padding-left: 0; }
-.crowded { font-size: .8rem; } .crowded th { white-space: normal; }
+.scroll.crowded { width: max(100%, min(72rem, 50vw + 27.5rem, 100vw - 3rem)); }
+.crowded table { font-size: .8rem; } .crowded th { white-space: normal; }
 .crowded th, .crowded td { padding-left: .25rem; padding-right: .25rem; }
 .crowded th.label { min-width: 4.5rem; } .crowded th.label + th.label { min-width: 9rem; }
 td .aside { display: block; color: var(--soft); font-size: .82rem; }
