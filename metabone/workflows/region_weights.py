@@ -1,5 +1,6 @@
 """Weights of regions that a learner's validation films give, for what it says of other films."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -8,8 +9,15 @@ import numpy as np
 from metabone.datasets.graded import GradedImages
 from metabone.episodes.store import ImageStore, build_store
 from metabone.errors import InputError
-from metabone.evaluation.protocol import compile_reading, read_draws, read_logits
+from metabone.evaluation.protocol import (
+    FilmReading,
+    compile_reading,
+    read_draws,
+    read_films,
+    read_logits,
+)
 from metabone.evaluation.region_weights import learn_region_weights
+from metabone.learners.base import MetaLearner
 from metabone.workflows.arms import Arm
 
 
@@ -56,6 +64,28 @@ def weights_of(
     if not finite.any():
         raise InputError(f"{arm.learning} {arm.model}: no draw of validation films was answered")
     return learn_region_weights(logits[finite], found.truth[finite])
+
+
+def read_weighted(
+    learner: MetaLearner, predictions: Sequence[Callable[[Any, jax.Array], jax.Array]], **how: Any
+) -> Callable[[Any, ImageStore, jax.Array, jax.Array], FilmReading]:
+    """`read_films` of `(meta_params, weights)`, which is compiled before either is known.
+
+    Args:
+      learner: see `read_films`.
+      predictions: see `read_films`.
+      **how: what else `read_films` takes, but weights.
+
+    Returns:
+      `((meta_params, [R]), store, seed, index) -> FilmReading`, pure.
+    """
+
+    def adapt(both: Any, support: Any, key: jax.Array) -> Any:
+        return learner.adapt(both[0], support, key)
+
+    return read_films(
+        learner._replace(adapt=adapt), predictions, weights=lambda both: both[1], **how
+    )
 
 
 def _films_of(arm: Arm, ways: int) -> tuple[ImageStore, int]:

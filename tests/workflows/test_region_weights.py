@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from metabone.datasets.graded import graded_images
+from metabone.episodes.store import build_store
 from metabone.errors import InputError
+from metabone.evaluation.protocol import compile_reading, read_draws, read_films
 from metabone.learners.base import MetaLearner
 from metabone.provenance import Provenance
 from metabone.radiograph.films import FilmSet
 from metabone.workflows.arms import Arm
-from metabone.workflows.region_weights import weights_of
+from metabone.workflows.region_weights import read_weighted, weights_of
 
 REGIONS, WAYS, FILMS = 3, 4, 40
 
@@ -82,3 +84,22 @@ def test_an_arm_without_such_films_is_refused():
     few = graded_images(_films().keep(np.arange(6)))
     with pytest.raises(InputError, match="6 validation films have 1 of a class; expected two"):
         weights_of(_arm(few), jnp.float32(1.0), **SIZES)
+
+
+def test_a_reading_compiled_before_weights_are_known_is_that_with_these_weights():
+    films, learner = _films(), _arm(None).learner
+    classes = np.argsort(np.argsort(films.bone_age_months)) * WAYS // FILMS
+    store = jax.device_put(build_store(films.regions, classes))
+    how = dict(shots=3, queries=4, ordered=True)
+    sharpness, weights = jnp.float32(4.0), np.array([0.3, 0.6, 0.1], np.float32)
+    shapes = jax.eval_shape(lambda: (sharpness, jnp.zeros(REGIONS)))
+    program = compile_reading(read_weighted(learner, [_nearness], **how), shapes, store)
+    found = read_draws(program, (sharpness, weights), store, seed=1, draws=3)
+    given = read_films(learner, [_nearness], weights=weights, **how)
+    program = compile_reading(given, sharpness, store)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        found,
+        read_draws(program, sharpness, store, seed=1, draws=3),
+    )
+    assert (found.weighted != found.means).any()
