@@ -16,11 +16,6 @@ def test_of_two_regions_that_agree_on_some_films_the_weights_are_those_of_the_cl
     logits = np.array([[agreed + [right] * 8 + [wrong], agreed + [wrong] * 8 + [right]]])
     found = learn_region_weights(logits, np.zeros((1, 37), int))
     np.testing.assert_allclose(found, [0.875, 0.125], atol=1e-4)
-    # Films may lie in one task or in several.
-    apart = np.moveaxis(logits[0], 1, 0)[:, :, None]
-    np.testing.assert_allclose(
-        learn_region_weights(apart, np.zeros((37, 1), int)), found, atol=1e-4
-    )
 
 
 def answers(rng, tasks, strengths, films=10, ways=5):
@@ -42,7 +37,7 @@ def test_regions_that_tell_the_same_have_equal_weights_within_the_error_of_the_s
     for tasks in (40, 640):
         found = np.array(
             [
-                learn_region_weights(*answers(np.random.default_rng(seed), tasks, [2] * 6))
+                learn_region_weights(*answers(np.random.default_rng(seed), tasks, [1] * 6))
                 for seed in range(8)
             ]
         )
@@ -50,7 +45,7 @@ def test_regions_that_tell_the_same_have_equal_weights_within_the_error_of_the_s
         error = spreads[-1] / np.sqrt(len(found))
         np.testing.assert_allclose(found.mean(axis=0), 1 / 6, atol=4 * error)
     # Sixteen times as many films leave a quarter of the error.
-    assert spreads[1] < 0.04
+    assert spreads[1] < 0.01
     assert 2.5 < spreads[0] / spreads[1] < 6
 
 
