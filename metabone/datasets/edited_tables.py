@@ -3,7 +3,8 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from metabone.errors import InputError
@@ -40,14 +41,19 @@ def read_bounded(place: Path, most: int = _MAX_BYTES) -> bytes:
 
 
 def table_rows(
-    place: Path, columns: Sequence[str], optional: Sequence[str] = ()
+    place: Path,
+    columns: Sequence[str],
+    optional: Sequence[str] = (),
+    means: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Reads a table in UTF-8, parted by commas, semicolons or tabs.
+    """Reads a table in UTF-8, parted by commas, semicolons or tabs; empty rows are passed over.
 
     Args:
       place: of the table.
-      columns: that its first line names.
+      columns: that its first line names. Capitals make no difference, and `Bone Age (months)` is
+        `bone_age_months`.
       optional: that it may name; others are not read.
+      means: from other names of columns to those.
 
     Yields:
       Where a row stands, for a message, and its cells by column, those of `optional` that are
@@ -63,8 +69,13 @@ def table_rows(
     header = text.split("\n", 1)[0]
     parting = max(",;\t", key=header.count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=parting, strict=True)
+    means = means or {}
     try:
-        given = reader.fieldnames or []
+        plain = [
+            re.sub(r"[\W_]+", "_", name.lower()).strip("_") for name in reader.fieldnames or []
+        ]
+        given = [means.get(name, name) for name in plain]
+        reader.fieldnames = given
         wrong = [column for column in columns if given.count(column) != 1]
         wrong += [column for column in optional if given.count(column) > 1]
         if wrong:
@@ -75,6 +86,8 @@ def table_rows(
             if None in cells or None in cells.values():
                 raise InputError(f"{where}: has another number of cells than the first line")
             found = {column: cells[column].strip() for column in wanted}
+            if not any(map(str.strip, cells.values())):
+                continue
             if any(len(cell) > _MAX_CELL or not cell.isprintable() for cell in found.values()):
                 raise InputError(f"{where}: a cell that is too long or cannot be printed")
             yield where, found
@@ -98,7 +111,8 @@ def number_of(cell: str, where: str, low: float, high: float) -> float:
     12.5
     """
     try:
-        number = float(cell.replace(",", "."))
+        # Python reads 1_5 as 15; a table never means that.
+        number = float(cell.replace(",", ".").replace("_", "?"))
     except ValueError:
         raise InputError(f"{where}: {cell!a} is no number") from None
     if not (math.isfinite(number) and low <= number <= high):

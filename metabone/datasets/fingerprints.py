@@ -71,7 +71,10 @@ def check_disjoint(*named_splits: tuple[str, np.ndarray]) -> None:
 
 
 def check_one_label(
-    fingerprints: Sequence[str], labels: Sequence[int] | Sequence[str], names: Sequence[str]
+    fingerprints: Sequence[str],
+    labels: Sequence[int] | Sequence[float] | Sequence[str],
+    names: Sequence[str],
+    what: str = "labels",
 ) -> None:
     """Checks that no image stands under two labels.
 
@@ -79,6 +82,7 @@ def check_one_label(
       fingerprints: `N` hashes from `image_fingerprints`.
       labels: `N` classes.
       names: `N` names of the images for the message, such as file names.
+      what: the labels are, for the message.
 
     Raises:
       InputError: Two equal images have different labels; the message names both.
@@ -88,7 +92,7 @@ def check_one_label(
         other = first_seen.setdefault(fingerprint, row)
         if labels[other] != labels[row]:
             raise InputError(
-                f"{names[row]} and {names[other]} are the same image under two labels; "
+                f"{names[row]} and {names[other]} are the same image under two {what}; "
                 "remove one of them"
             )
 

@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 
 from metabone.datasets import reading
+from metabone.datasets.film_groups import kept_together
 from metabone.datasets.fingerprints import content_sha256
-from metabone.datasets.hand_labels import HandLabel, read_hand_labels
+from metabone.datasets.hand_labels import HandLabel, check_unmatched, read_hand_labels
 from metabone.datasets.near_copies import look_of_film
 from metabone.datasets.prepared_hands import (
     LABELS,
@@ -66,8 +67,8 @@ def load(
       examples: Number of whole films to keep, spread over the classes, padded to 512 x 512.
 
     Returns:
-      The films in the order of `labels.csv`. Where the films' files told patients apart, `patients`
-      does; else each film is a patient.
+      The films in the order of `labels.csv`. Where the films' files or `labels.csv` tell patients
+      apart, `patients` does, by the name of a patient's first film; else each film is a patient.
 
     Raises:
       InputError: Something is missing, unreadable or does not fit together.
@@ -112,7 +113,11 @@ def load(
         regions=images,
         classes=classes,
         class_names=class_names,
-        patients=np.asarray([prepared.patients[at] for at in index]),
+        patients=kept_together(
+            [label.id for label in labels],
+            [prepared.patients[at] for at in index],
+            [label.patient or label.id for label in labels],
+        ),
         region_names=tuple(region.name for region in chosen),
         examples=np.asarray([film for film, _ in whole], np.uint8).reshape(
             -1, EXAMPLE_EDGE, EXAMPLE_EDGE
@@ -145,13 +150,19 @@ def _usable(prepared: PreparedHands) -> tuple[list[HandLabel], Counter[str]]:
         )
     usable = {name for name, good in zip(prepared.names, prepared.usable, strict=True) if good}
     labels, left_out = [], Counter()
-    for label in read_hand_labels(place):
+    given, unmatched = read_hand_labels(place), []
+    for label in given:
         if label.id in usable:
             labels.append(label)
         elif label.id in prepared.refusals:
             left_out[kind_of(prepared.refusals[label.id])] += 1
         else:
-            raise InputError(f"{place}: films.csv has no film {label.id!a}")
+            unmatched.append(label.id)
+    if unmatched:
+        count = f"{len(unmatched)} of {len(given)} rows have none"
+        message = f"{place}: films.csv has no film {unmatched[0]!a} ({count})"
+        check_unmatched(len(unmatched), len(given), message)
+        left_out["without a film"] = len(unmatched)
     return labels, left_out
 
 

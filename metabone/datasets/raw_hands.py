@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from metabone.datasets.archives import Members, open_members
-from metabone.datasets.hand_labels import HandLabel, read_hand_labels
+from metabone.datasets.hand_labels import HandLabel, check_unmatched, read_hand_labels
 from metabone.datasets.prepared_hands import LABELS, MAX_NAME, is_safe_name
 from metabone.datasets.progress import progress
 from metabone.datasets.stated import SOURCE_FILE, Stated, stated_by
@@ -26,7 +26,8 @@ class RawHands(NamedTuple):
       files: `n` names, relative to where they lie.
       names: `n` names of the films to be made.
       shown: `n` names of files as they may be told, empty where they may name a patient.
-      labels: rows of `labels.csv`, whose ids are among `names`; None where there is no such file.
+      labels: rows of `labels.csv`, of which a few may have no film; None where there is no such
+        file.
       stated: citation and licence.
       fingerprint: SHA-256 in hex of all names, contents and labels.
       read: gives a file's bytes by its name; raises `InputError` for one that cannot be read.
@@ -110,7 +111,11 @@ def _match(rows: Sequence[HandLabel], files: Sequence[str], members: Members) ->
             id_of[name] = found
     without = known - matched
     if without:
-        raise InputError(f"{members.path}: holds no film of id '{min(without)}' of {LABELS}")
+        count = f"{len(without)} of {len(rows)}"
+        message = (
+            f"{members.path}: holds no film of id '{min(without)}' of {LABELS} ({count} have none)"
+        )
+        check_unmatched(len(without), len(rows), message)
     return id_of
 
 

@@ -1,24 +1,23 @@
 """Hand radiographs with bone ages: `labels.csv` beside `images.zip` or `images/`."""
 
 import contextlib
-import csv
 import hashlib
-import io
-import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
 from metabone.datasets import reading
-from metabone.datasets.archives import MAX_FILE_BYTES, Members, open_members
-from metabone.datasets.fingerprints import content_sha256
-from metabone.datasets.prepared import RecordBuilder, prepare
+from metabone.datasets.archives import Members, open_members
+from metabone.datasets.film_groups import kept_together
+from metabone.datasets.fingerprints import check_one_label, content_sha256, image_fingerprints
+from metabone.datasets.hand_labels import HandLabel, check_unmatched, read_hand_labels
+from metabone.datasets.prepared import RecordBuilder, Records, prepare
 from metabone.datasets.progress import progress
 from metabone.datasets.stated import NOT_STATED, SOURCE_FILE, stated_by
 from metabone.errors import InputError
@@ -26,19 +25,9 @@ from metabone.provenance import Provenance
 from metabone.radiograph.films import FilmSet, spread_over_classes
 from metabone.radiograph.stages import MONTH_CUTS, check_cuts, month_names, stages_by_months
 
-COLUMNS = ("id", "bone_age_months", "sex")
-MAX_MONTHS = 300
 EXAMPLE_EDGE = 512
 _IMAGE_NAME = re.compile(r"(.+)\.(jpg|jpeg|png)", re.IGNORECASE)
 _ID = re.compile(r"[A-Za-z0-9_.-]+")
-
-
-class Row(NamedTuple):
-    """One line of `labels.csv`; whatever other columns it has are not read."""
-
-    id: str
-    bone_age_months: float
-    sex: str
 
 
 class Rsna(RecordBuilder):
@@ -81,7 +70,9 @@ def load(
       examples: Number of whole films to keep, spread over the classes, at most 512 x 512.
 
     Returns:
-      The films in the order of `labels.csv`.
+      The films in the order of `labels.csv`. Films of one patient, where that is known, and copies
+      of one film are one of `patients`, called by its first film. Films without a row and rows
+      without a film are left out, counted on stderr and in the provenance.
 
     Raises:
       InputError: Something is missing, unreadable or does not fit together.
@@ -90,8 +81,10 @@ def load(
     check_cuts(cuts)
     place = path / SOURCE_FILE
     stated = stated_by(place.read_bytes if place.is_file() else None, str(place))
-    records = _records(path, data_dir)
-    ids, months, sexes, regions = [], [], [], []
+    records, patient_of, told = _records(path, data_dir)
+    for note in told:
+        print(f"{path}: {note}", file=sys.stderr)
+    ids, months, sexes, regions, looks = [], [], [], [], []
     notes: Counter[str] = Counter()
     for record in progress(records, "reading films", len(records)):
         ids.append(record["id"].decode())
@@ -99,6 +92,7 @@ def load(
         sexes.append(record["sex"].decode())
         picture = reading.decode(record["image"], f"{path}: film {ids[-1]}", channels=1)
         notes.update(picture.conversions)
+        looks.append(_sha256(picture.image))
         regions.append(reading.resize(picture.image, size))
     regions = np.stack(regions)
     months = np.asarray(months, np.float32)
@@ -107,11 +101,15 @@ def load(
     whole = [_whole_film(records[int(row)]["image"], f"film {ids[row]}") for row in index]
     boxes = [[[0, 0, EXAMPLE_EDGE, EXAMPLE_EDGE]]] * len(index)
     counted = (f"{note} ({count} of {len(ids)} films)" for note, count in sorted(notes.items()))
+    copies = len(ids) - len(set(looks))
+    if copies:
+        told += (f"{copies} of {len(ids)} films are copies of others and stay with them",)
+    sex = np.asarray(sexes)
     return FilmSet(
         regions=regions[:, None],
         classes=classes,
         class_names=month_names(cuts),
-        patients=np.asarray(ids),
+        patients=kept_together(ids, [patient_of[name] for name in ids], looks),
         region_names=("hand",),
         examples=np.asarray(whole, np.uint8).reshape(-1, EXAMPLE_EDGE, EXAMPLE_EDGE),
         example_boxes=np.asarray(boxes, np.int32).reshape(-1, 1, 4),
@@ -122,96 +120,59 @@ def load(
             sha256=content_sha256(regions, months),
             count=len(ids),
             **stated._asdict(),
-            conversions=(*counted, reading.resize_note(size)),
+            conversions=(*told, *counted, reading.resize_note(size)),
         ),
         bone_age_months=months,
-        sex=np.asarray(sexes),
+        sex=sex if (sex != "").any() else None,
     )
 
 
-def read_labels(path: Path) -> list[Row]:
-    """Reads and checks `labels.csv`.
-
-    Args:
-      path: A CSV file with at least the columns id, bone_age_months and sex (`F` or `M`).
-
-    Returns:
-      Its rows in order.
-
-    Raises:
-      InputError: The file or a column is missing, or a row breaks a rule; names the line.
-    """
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        text = data.decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file in UTF-8") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    rows: dict[str, Row] = {}
-    try:
-        header = reader.fieldnames or []
-        missing = [column for column in COLUMNS if header.count(column) != 1]
-        if missing:
-            raise InputError(
-                f"{path}: its first line must name {', '.join(COLUMNS)} once each; "
-                f"'{missing[0]}' is missing or twice"
-            )
-        for cells in reader:
-            row = _row(cells, f"{path}, line {reader.line_num}")
-            if row.id in rows:
-                raise InputError(f"{path}, line {reader.line_num}: id '{row.id}' is there twice")
-            rows[row.id] = row
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: {error}") from None
-    if not rows:
-        raise InputError(f"{path}: holds no rows")
-    return list(rows.values())
-
-
-def _row(cells: dict[str | None, str | list[str] | None], where: str) -> Row:
-    if None in cells or None in cells.values():
-        raise InputError(f"{where}: has another number of cells than the first line")
-    name, age, sex = (cells[column].strip() for column in COLUMNS)
-    if not _ID.fullmatch(name):
-        raise InputError(f"{where}: id {name!a} must be letters, digits, '_', '.' or '-'")
-    try:
-        months = float(age)
-    except ValueError:
-        raise InputError(f"{where}: bone_age_months {age!a} is no number") from None
-    if not (math.isfinite(months) and 0 <= months <= MAX_MONTHS):
-        raise InputError(f"{where}: bone_age_months {age} is not in 0..{MAX_MONTHS}")
-    if sex not in ("F", "M"):
-        raise InputError(f"{where}: sex {sex!a} is neither F nor M")
-    return Row(name, months, sex)
-
-
-def _records(path: Path, data_dir: str | None):
+def _records(path: Path, data_dir: str | None) -> tuple[Records, dict[str, str], tuple[str, ...]]:
+    """Records, the patient of each id, and what was left out."""
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; expected labels.csv and images.zip or images/")
     labels = path / "labels.csv"
-    rows = read_labels(labels)
+    given = read_hand_labels(labels)
+    if given[0].bone_age_months is None:
+        raise InputError(f"{labels}: its first line must name bone_age_months")
+    for row in given:
+        if not _ID.fullmatch(row.id):
+            raise InputError(f"{labels}: id {row.id!a} must be letters, digits, '_', '.' or '-'")
     with _open_images(path) as members:
-        files = _match(rows, members, labels)
+        files, told = _match(given, members, labels)
+        rows = [row for row in given if row.id in files]
 
         def read() -> Iterator[dict[str, object]]:
             for row in rows:
-                yield {**row._asdict(), "image": members.read(files[row.id])}
+                yield {
+                    "id": row.id,
+                    "bone_age_months": row.bone_age_months,
+                    "sex": row.sex,
+                    "image": members.read(files[row.id]),
+                }
 
         def check() -> None:
-            for name in progress(files.values(), "checking films", len(files)):
-                reading.decode(members.read(name), members.where(name), channels=1)
+            looks = []
+            for row in progress(rows, "checking films", len(rows)):
+                name = files[row.id]
+                film = reading.decode(members.read(name), members.where(name), channels=1)
+                looks.append(_sha256(film.image))
+            ages = [row.bone_age_months for row in rows]
+            check_one_label(looks, ages, [members.where(files[row.id]) for row in rows], "ages")
 
         parts = (str(Rsna.VERSION), repr(rows), members.fingerprint())
-        return prepare(
+        records = prepare(
             lambda folder: Rsna(records=read, data_dir=folder),
             name=Rsna.name,
             fingerprint=hashlib.sha256("\n".join(parts).encode()).hexdigest(),
             data_dir=data_dir,
             check=check,
         )
+    return records, {row.id: row.patient or row.id for row in rows}, told
+
+
+def _sha256(film: Image.Image) -> str:
+    return image_fingerprints(np.asarray(film)[None])[0]
 
 
 @contextlib.contextmanager
@@ -224,24 +185,34 @@ def _open_images(path: Path) -> Iterator[Members]:
         yield members
 
 
-def _match(rows: Sequence[Row], members: Members, labels: Path) -> dict[str, str]:
-    """Finds the file of each row; refuses a file without a row and a row without a file."""
-    known = {row.id for row in rows}
-    files: dict[str, str] = {}
+def _match(
+    rows: Sequence[HandLabel], members: Members, labels: Path
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The file of each row that has one, in order of the rows, and what has no partner."""
+    file_of: dict[str, str] = {}
     for name in members.names:
         base = name.rsplit("/", 1)[-1]
         match = _IMAGE_NAME.fullmatch(base)
         if not match:
             raise InputError(f"{members.where(name)}: expected only <id>.jpg or <id>.png")
-        if match[1] not in known:
-            raise InputError(f"{labels}: image {base} has no row")
-        if match[1] in files:
+        if match[1] in file_of:
             raise InputError(f"{members.where(name)}: a second image of '{match[1]}'")
-        files[match[1]] = name
-    for row in rows:
-        if row.id not in files:
-            raise InputError(f"{members.path}: holds no image {row.id}.jpg or {row.id}.png")
-    return files
+        file_of[match[1]] = name
+    known = {row.id for row in rows}
+    told = (
+        _unmatched("rows", sorted(known - set(file_of)), len(rows), "image", labels),
+        _unmatched("images", sorted(set(file_of) - known), len(file_of), "row", labels),
+    )
+    files = {row.id: file_of[row.id] for row in rows if row.id in file_of}
+    return files, tuple(filter(None, told))
+
+
+def _unmatched(what: str, names: Sequence[str], total: int, lack: str, labels: Path) -> str:
+    if not names:
+        return ""
+    note = f"{len(names)} of {total} {what} have no {lack} and are left out"
+    check_unmatched(len(names), total, f"{labels}: {note} (the first is {names[0]!a})")
+    return note
 
 
 def _whole_film(data: bytes, where: str) -> np.ndarray:

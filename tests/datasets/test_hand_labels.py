@@ -25,12 +25,46 @@ def test_rows_know_age_or_stage_or_both_and_sex_where_it_is_known(table):
     ) == (HandLabel("a", 180.25, 11, ""),)
 
 
+SAME = (HandLabel("0001", 50.0, None, "F"), HandLabel("0002", 150.0, None, "M"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,boneage,male\n0001,50,False\n0002,150,True\n",
+        "Case ID,Sex,Ground truth bone age (months)\n0001,F,50\n0002,M,150\n",
+        "Image ID,male,Bone Age (months)\n0001.png,FALSE,50\n0002.PNG,TRUE,150\n",
+        "id, bone_age_months, sex\n0001, 50, female\n0002, 150, Male\n",
+        "\ufeffID;Bone_Age_Months;Gender\r\n0001;50;f\r\n0002;150;m\r\n;;\r\n",
+        "id\tbone_age_years\tsex\n0001.jpg\t4,1666666666666667\tF\n0002\t12.5\tM\n",
+    ],
+)
+def test_the_fields_own_headers_and_words_are_read_as_ours(text, table):
+    assert read_hand_labels(table(text)) == SAME
+
+
+def test_sex_may_be_unknown_or_missing(table):
+    assert [row.sex for row in read_hand_labels(table("id,boneage,sex\na,60,U\nb,61,\n"))] == [
+        "",
+        "",
+    ]
+    assert read_hand_labels(table("id,boneage\na,60\n"))[0].sex == ""
+
+
+@pytest.mark.parametrize("header", ["patient", "Patient ID"])
+def test_a_patient_is_called_by_the_first_film_and_not_by_name(header, table):
+    text = f"id,boneage,{header}\na,60,Doe\nb,61,Roe\nc,62,Doe\nd,63,\ne,64,\n"
+    rows = read_hand_labels(table(text))
+    assert [row.patient for row in rows] == ["a", "b", "a", "d", "e"]
+
+
 @pytest.mark.parametrize(
     "labels",
     [
         (HandLabel("a", 60.125, None, "F"), HandLabel("b", 7.0, None, "")),
         (HandLabel("a", None, 3, ""),),
         (HandLabel("a", 1.0, 11, "M"),),
+        (HandLabel("a", 70.0, None, "M", "a"), HandLabel("b", 90.0, None, "F", "a")),
     ],
 )
 def test_what_is_written_is_read(labels, table):
@@ -48,10 +82,18 @@ def test_what_is_written_is_read(labels, table):
         ("id,stage\na,1\na,1\n", "line 3: id 'a' is there twice"),
         ("id,stage\na,12\n", "line 2: stage '12' is not in 1..11"),
         ("id,stage\na,1.5\n", "line 2: stage '1.5' is not in 1..11"),
-        ("id,bone_age_months\na,x\n", "line 2: 'x' is no number"),
-        ("id,bone_age_months\na,nan\n", "line 2: nan is not in 0..300"),
-        ("id,bone_age_months\na,-1\n", "line 2: -1 is not in 0..300"),
-        ("id,stage,sex\na,1,x\n", "line 2: sex 'x' is neither F nor M nor empty"),
+        ("id,bone_age_months\na,x\n", "line 2: bone_age_months: 'x' is no number"),
+        ("id,bone_age_months\na,1_5_0\n", "line 2: bone_age_months: '1_5_0' is no number"),
+        ("id,bone_age_months\na,7.5\nb,17\n", "17, so they look like years; if so call the"),
+        ("id,bone_age_years\na,50\n", "line 2: bone_age_years: 50 is not in 0..25"),
+        ("id,bone_age_years,boneage\na,5,60\n", "in months and in years, keep one"),
+        ("id,boneage,bone_age_months\na,60,60\n", "must name bone_age_months once"),
+        ("id,boneage,male\na,60,x\n", "line 2: male 'x' is neither True nor False nor empty"),
+        ("id,boneage,male,sex\na,60,1,M\n", "columns sex and male, keep one"),
+        ("id,boneage\na.png,60\na,70\n", "line 3: id 'a' is there twice"),
+        ("id,bone_age_months\na,nan\n", "line 2: bone_age_months: nan is not in 0..300"),
+        ("id,bone_age_months\na,-1\n", "line 2: bone_age_months: -1 is not in 0..300"),
+        ("id,stage,sex\na,1,x\n", "line 2: sex 'x' is neither F nor M nor U nor empty"),
         ("id,stage\na,1,2\n", "line 2: has another number of cells"),
     ],
 )

@@ -101,7 +101,21 @@ def test_examples_are_whole_films_with_boxes_around_the_points_of_regions(folder
 def test_films_of_a_patient_stay_together(tmp_path):
     rows = [FilmRow(f"h{n}", status="usable", patient="1" if n else "") for n in range(3)]
     films = load_films(f"hands:{write_hands(tmp_path / 'x', count=3, rows=rows)}", cuts=CUTS)
-    assert films.patients.tolist() == ["patient 1", "patient 1", "h0"]
+    assert films.patients.tolist() == ["h2", "h2", "h0"]
+    table = "id,patient,bone_age_months\nh0,Doe,60\nh2,Roe,100\nh1,Doe,80\n"
+    (tmp_path / "x" / "labels.csv").write_text(table)
+    films = load_films(f"hands:{tmp_path / 'x'}", cuts=CUTS)
+    assert films.patients.tolist() == ["h0"] * 3  # h1 is of the files' patient 1 and of Doe.
+
+
+def test_a_row_without_a_film_is_left_out_and_told(tmp_path, capsys):
+    folder = write_hands(tmp_path / "ten", count=10)
+    with open(folder / "labels.csv", "a") as labels:
+        labels.write("h10,99,F\n")
+    films = load_films(f"hands:{folder}", cuts=CUTS, regions="wrist")
+    told = "1 of 11 labelled films left out: 1 without a film"
+    assert len(films) == 10 and told in films.provenance.conversions
+    assert capsys.readouterr().err == f"{folder}: {told}\n"
 
 
 def test_labels_name_which_films_are_used(folder):
@@ -135,7 +149,7 @@ def test_sex_that_nobody_knows_is_none(tmp_path):
         (lambda f: (f / "labels.csv").unlink(), "labels.csv: no such file; write one of id"),
         (lambda f: edit(f, "labels.csv", "h3,", "h9,"), "films.csv has no film 'h9'"),
         (
-            lambda f: (f / "labels.csv").write_text("id,bone_age_months,sex\nh2,9,F\nh4,9,F\n"),
+            lambda f: (f / "labels.csv").write_text("id,bone_age_months,sex\nh2,90,F\nh4,90,F\n"),
             "none of 2 labelled films can be used",
         ),
         (lambda f: (f / "prepared.json").unlink(), "no prepared hands"),

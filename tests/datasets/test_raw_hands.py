@@ -40,6 +40,15 @@ def test_films_of_labels_are_called_by_their_id_in_each_layout(rsna_dir):
     assert raw.fingerprint == zipped.fingerprint == beside.fingerprint
 
 
+def test_a_few_rows_without_a_film_stop_nothing(rsna_dir, film):
+    rows = "".join(f"{n},120,F\n" for n in range(106, 111))
+    for n in range(106, 110):
+        (rsna_dir / "images" / f"{n}.png").write_bytes(film(n))
+    (rsna_dir / "labels.csv").write_text((rsna_dir / "labels.csv").read_text() + rows)
+    raw, _ = listed(rsna_dir)
+    assert raw.names == tuple(str(n) for n in range(100, 110)) and len(raw.labels) == 11
+
+
 def test_films_without_labels_are_called_by_what_their_files_hold(loose, film):
     raw, images = listed(loose)
     digests = {hashlib.sha256(film(number)).hexdigest()[:12]: film(number) for number in range(4)}

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from metabone.datasets import prepared, reading, rsna
+from metabone.datasets.hand_labels import read_hand_labels
 from metabone.datasets.source import load_films
 from metabone.errors import InputError
+from metabone.radiograph.stages import stages_by_months
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "rsna_512px"
 
@@ -124,6 +126,44 @@ def test_other_columns_of_the_labels_are_not_read(rsna_dir, data_dir):
     assert not any(b"Jane" in file.read_bytes() for file in data_dir.rglob("*") if file.is_file())
 
 
+def test_films_of_one_patient_stay_together_and_copies_too(rsna_dir, data_dir):
+    rows = ["id,boneage,male,patient"]
+    rows += [f"{100 + n}.png,{[60, 80, 60][n // 2]},True,{'Doe' if n < 2 else n}" for n in range(6)]
+    (rsna_dir / "labels.csv").write_text("\n".join(rows))
+    copy_film("105", "101")(rsna_dir)
+    edit(rsna_dir, "105.png,60", "105.png,60.0")
+    films = load(rsna_dir, data_dir)
+    # 105 is a copy of 101, which is of the patient of 100.
+    assert films.patients.tolist() == ["100", "100", "102", "103", "104", "100"]
+    assert films.provenance.conversions[0] == (
+        "1 of 6 films are copies of others and stay with them"
+    )
+    assert not any(b"Doe" in file.read_bytes() for file in data_dir.rglob("*") if file.is_file())
+
+
+def test_a_few_films_or_rows_without_a_partner_are_left_out_and_told(
+    rsna_dir, data_dir, film, capsys
+):
+    for n in range(106, 112):
+        (rsna_dir / "images" / f"{n}.png").write_bytes(film(n))
+    more = "".join(f"{n},120,F\n" for n in range(106, 111))
+    (rsna_dir / "labels.csv").write_text((rsna_dir / "labels.csv").read_text() + more + "x,9,U\n")
+    films = load(rsna_dir, data_dir)
+    told = [
+        "1 of 12 rows have no image and are left out",
+        "1 of 12 images have no row and are left out",
+    ]
+    assert len(films) == 11 and set(films.sex) == {"F", "M"}
+    assert capsys.readouterr().err.splitlines() == [f"{rsna_dir}: {note}" for note in told]
+    assert list(films.provenance.conversions[:2]) == told
+
+
+def test_films_of_unknown_sex_are_read(rsna_dir, data_dir):
+    text = (rsna_dir / "labels.csv").read_text()
+    (rsna_dir / "labels.csv").write_text(text.replace(",F", ",").replace(",M", ",U"))
+    assert load(rsna_dir, data_dir).sex is None
+
+
 def drop(name):
     return lambda folder: (folder / name).unlink()
 
@@ -136,28 +176,44 @@ def write(name, data):
     return lambda folder: (folder / name).write_bytes(data)
 
 
+def copy_film(old, new):
+    def spoil(folder):
+        films = folder / "images"
+        (films / f"{new}.png").write_bytes((films / f"{old}.png").read_bytes())
+
+    return spoil
+
+
 BAD = {
-    "labels missing": (drop("labels.csv"), "labels.csv: cannot be read"),
+    "labels missing": (drop("labels.csv"), "labels.csv: no such file"),
     "labels not text": (write("labels.csv", b"\xff\xfe\0\0"), "not a text file in UTF-8"),
-    "labels empty": (write("labels.csv", b""), "its first line must name"),
+    "labels empty": (write("labels.csv", b""), "its first line must name id once"),
     "labels without rows": (write("labels.csv", b"id,bone_age_months,sex\n"), "holds no rows"),
-    "column missing": (change("sex", "gender"), "'sex' is missing"),
-    "column twice": (change("sex", "sex,sex"), "'sex' is missing or twice"),
+    "column missing": (change("bone_age_months", "age"), "must name bone_age_months or stage"),
+    "column twice": (change("sex", "sex,sex"), "must name sex once"),
     "cell missing": (change("101,80,M", "101,80"), "line 3: has another number of cells"),
     "cell too many": (change("101,80,M", "101,80,M,1"), "line 3: has another number of cells"),
     "quote open": (change("101,80,M", '101,"80,M'), "labels.csv, line"),
-    "age no number": (change(",80,", ",eighty,"), "line 3: bone_age_months 'eighty' is no number"),
-    "age below range": (change(",80,", ",-1,"), "bone_age_months -1 is not in 0..300"),
-    "age above range": (change(",80,", ",301,"), "bone_age_months 301 is not in 0..300"),
-    "age nan": (change(",80,", ",nan,"), "bone_age_months nan is not in 0..300"),
-    "sex unknown": (change("80,M", "80,x"), "sex 'x' is neither F nor M"),
+    "age no number": (change(",80,", ",eighty,"), "line 3: bone_age_months: 'eighty' is no number"),
+    "age below range": (change(",80,", ",-1,"), "bone_age_months: -1 is not in 0..300"),
+    "age above range": (change(",80,", ",301,"), "bone_age_months: 301 is not in 0..300"),
+    "age nan": (change(",80,", ",nan,"), "bone_age_months: nan is not in 0..300"),
+    "sex unknown": (change("80,M", "80,x"), "sex 'x' is neither F nor M nor U nor empty"),
     "id twice": (change("101,", "100,"), "line 3: id '100' is there twice"),
     "id a path": (change("101,", "../101,"), "id '../101' must be letters"),
-    "image without row": (change("101,80,M\n", ""), "labels.csv: image 101.png has no row"),
-    "row without image": (drop("images/101.png"), "holds no image 101.jpg or 101.png"),
+    "image without row": (
+        change("101,80,M\n", ""),
+        "1 of 6 images have no row and are left out (the first is '101'); at most 10%",
+    ),
+    "row without image": (
+        drop("images/101.png"),
+        "1 of 6 rows have no image and are left out (the first is '101'); at most 10%",
+    ),
     "image twice": (write("images/101.jpg", b""), "a second image of '101'"),
     "no image file": (write("images/notes.txt", b"x"), "notes.txt: expected only <id>.jpg"),
     "text as image": (write("images/101.png", b"x"), "101.png: not a PNG or JPEG image"),
+    "stages alone": (write("labels.csv", b"id,stage\n100,3\n"), "must name bone_age_months"),
+    "two ages": (copy_film("100", "105"), "are the same image under two ages; remove one"),
     "both places": (write("images.zip", b"x"), "both images.zip and images/"),
 }
 
@@ -270,8 +326,8 @@ def test_reading_is_quiet_and_needs_no_tensorflow(rsna_dir, data_dir):
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="../shared/data/rsna_512px is not on this machine")
 def test_real_films_fall_into_classes_of_the_published_sizes():
-    rows = rsna.read_labels(REAL / "labels.csv")
-    classes = rsna.stages_by_months([row.bone_age_months for row in rows])
+    rows = read_hand_labels(REAL / "labels.csv")
+    classes = stages_by_months([row.bone_age_months for row in rows])
     assert np.bincount(classes).tolist() == [165, 157, 203, 233, 222]
 
 
