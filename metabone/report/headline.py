@@ -153,8 +153,8 @@ def _first_place(ranking: Sequence[Row]) -> str:
     if others:
         clear = sum(-other["to_best"] > other["ci95"] for other in others)
         text += (
-            " Behind it on the same tasks by more than the paired 95 % interval: "
-            f"{clear} of {len(others)}."
+            " Behind it on the same tasks by more than the paired 95 % interval"
+            f"{', all at once' if 'interval' in others[0] else ''}: {clear} of {len(others)}."
         )
     return text
 

@@ -1,6 +1,8 @@
 """Tables of what was ranked: learners on the same tasks, and settings that were searched."""
 
-from metabone.report.result import Result, chance_of, data_label, scale_of
+from collections.abc import Sequence
+
+from metabone.report.result import Result, Row, chance_of, data_label, scale_of
 from metabone.report.tables import ABSENT, Cell, Table
 
 
@@ -25,9 +27,25 @@ def ranking_table(result: Result) -> Table | None:
         rows=tuple(rows),
         notes=(
             *(() if chance is None else (f"Chance: {scale.figure(chance)} {scale.unit}.",)),
-            "Differences are paired by task, with 95 % intervals: one that does not cover 0 is "
-            "clear, for these trainings.",
+            _what_holds(found),
         ),
+    )
+
+
+def _what_holds(ranking: Sequence[Row]) -> str:
+    """What the intervals of a ranking cover, which is less in runs that are older."""
+    paired = "Differences are paired by task, with 95 % intervals"
+    corrected = [entry["interval"] for entry in ranking if "interval" in entry]
+    if corrected:
+        return (
+            f"{paired} that hold all at once ({corrected[0]}): one that does not cover 0 is clear, "
+            "for these trainings. Of equal learners one ranking in 20 shows any."
+        )
+    if len(ranking) < 3:
+        return f"{paired}: one that does not cover 0 is clear, for these trainings."
+    return (
+        f"{paired} that hold one by one: of many equal learners some seem behind the best. They "
+        "are for these trainings."
     )
 
 

@@ -182,3 +182,16 @@ def test_ranking_has_chance_below_and_paired_differences_in_points():
     assert texts(table) == [["1", "anil", "50.0", "-"], ["2", "boil", "30.0", "-20.0 ± 3.0"]]
     assert table.columns[2:] == ("accuracy, %", "to the best, points")
     assert table.notes[0] == "Chance: 20.0 %."
+
+
+def test_ranking_says_whether_its_intervals_hold_all_at_once():
+    behind = {"n": 50, "to_best": -0.2, "ci95": 0.03}
+    ranking = [
+        {"learning": "anil", "mean": 0.5, "n": 50},
+        {"learning": "boil", "mean": 0.3, **behind},
+        {"learning": "maml", "mean": 0.3, **behind},
+    ]
+    assert "hold one by one" in ranked_tables.ranking_table({"ranking": ranking}).notes[-1]
+    corrected = [ranking[0], *({**row, "interval": "by t"} for row in ranking[1:])]
+    note = ranked_tables.ranking_table({"ranking": corrected}).notes[-1]
+    assert "hold all at once (by t)" in note and "one by one" not in note
