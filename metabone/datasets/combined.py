@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import hashlib
 import re
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -132,12 +133,13 @@ def combine(
         name to where it was.
 
     Returns:
-      The images, part after part.
+      The images, part after part. Rows of the table that join no two classes are told on stderr.
 
     Raises:
       InputError: An image stands under two labels, or a source has nothing left.
     """
     same = dict(same or {})
+    tell_unused(_joining_nothing(same, parts, taken or {}), "table of equal classes")
     # What a class is, to its name and source.
     known = {same.get(name, name): (name, where) for name, where in (taken or {}).items()}
     kept, dropped = [], []
@@ -196,7 +198,7 @@ def read_class_table(path: Path) -> dict[str, str]:
       InputError: It cannot be read, a row has not two cells, or a name stands twice on the left.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
@@ -209,6 +211,34 @@ def read_class_table(path: Path) -> dict[str, str]:
             raise InputError(f"{path}: {row[0]!a} stands twice on the left")
         table[row[0]] = row[1]
     return table
+
+
+def tell_unused(rows: Sequence[str], table: str) -> None:
+    """Says on stderr which rows of a table name no class, as a heading or a slip of the pen does.
+
+    Args:
+      rows: What stands in them.
+      table: Names it.
+    """
+    if rows:
+        print(
+            f"{table}: {len(rows)} rows name no class at hand and are not used; the "
+            f"first is {rows[0]!a}",
+            file=sys.stderr,
+        )
+
+
+def _joining_nothing(
+    same: Mapping[str, str], parts: Sequence[Images], taken: Mapping[str, str]
+) -> list[str]:
+    known = {name for part in parts for name in part.class_names} | set(taken)
+    # Classes may be joined by a name that neither bears.
+    joined = Counter(concept for name, concept in same.items() if name in known)
+    return [
+        f"{name},{concept}"
+        for name, concept in same.items()
+        if name not in known or (concept not in known and joined[concept] < 2)
+    ]
 
 
 def _hashes(part: Images) -> Sequence[str]:

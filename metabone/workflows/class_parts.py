@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metabone.datasets.combined import CombinedImages, combine, read_class_table
+from metabone.datasets.combined import CombinedImages, combine, read_class_table, tell_unused
 from metabone.datasets.fingerprints import check_disjoint, image_fingerprints
 from metabone.datasets.images import Images, ImageSet
 from metabone.datasets.memory import choose
@@ -211,6 +211,7 @@ def split_by_table(
     if not table:
         return split_classes(names, ways, seed, **asked)
     said = read_class_table(Path(table))
+    tell_unused(sorted(set(said) - set(names)), table)
     parts: dict[str, list[int]] = {part: [] for part in PARTS}
     for row, name in enumerate(names):
         part = said.get(name, "not named")

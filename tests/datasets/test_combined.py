@@ -191,6 +191,30 @@ def test_the_table_of_equal_classes_is_read_with_blanks_and_empty_lines(tmp_path
     assert read_class_table(path) == {"lion": LION, "grey wolf": WOLF}
 
 
+def test_a_table_that_a_spreadsheet_saved_keeps_its_first_row(tmp_path):
+    path = tmp_path / "same.csv"
+    path.write_bytes(f"\ufefflion,{LION}\r\n".encode())
+    first, second = (
+        source_of("first", {"lion": 1, "cat": 1}),
+        source_of("second", {LION: 1, "fish": 1}),
+    )
+    assert combine([first, second], read_class_table(path)).class_names == ("lion", "cat", "fish")
+
+
+def test_rows_of_a_table_that_join_nothing_are_told(capsys):
+    first = source_of("first", {"lion": 1, "cat": 1})
+    second = source_of("second", {"panthera": 1, "fish": 1, "felis": 1})
+    same = {"lion": "panthera", "cat": "a cat", "felis": "a cat"}
+    both = combine([first, second], same)
+    assert [each.class_name for each in both.dropped] == ["panthera", "felis"]
+    assert capsys.readouterr().err == ""
+    combine([first, second], {"lion": "panterha", "lionn": "fish", "cat": "felis"})
+    assert capsys.readouterr().err == (
+        "table of equal classes: 2 rows name no class at hand and are not used; the first is "
+        "'lion,panterha'\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -184,6 +184,16 @@ def test_other_seeds_train_and_test_on_the_same_classes_unless_the_split_is_draw
         assert split_of(dataclasses.replace(config, split_seed=1), NAMES)["test"] != split["test"]
 
 
+def test_a_split_that_a_spreadsheet_saved_keeps_its_first_row_and_tells_slips(tmp_path, capsys):
+    file = tmp_path / "classes.csv"
+    file.write_bytes("\ufeffa,test\r\nb,val\r\nc,train\r\nd,train\r\ne,train\r\n".encode())
+    settings = BenchmarkSettings(split=str(file), ways=1)
+    split = split_of(settings, ("a", "b", "c", "d"))
+    assert split == {"train": [2, 3], "validation": [1], "test": [0]}
+    told = "1 rows name no class at hand and are not used; the first is 'e'"
+    assert capsys.readouterr().err == f"{file}: {told}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "changes", "message"),
     [
