@@ -34,11 +34,12 @@ def task_accuracies(
       seed: of the tasks.
 
     Returns:
-      `(meta_params, data) -> [tasks]` float32, compiled, task by task.
+      `(meta_params, data) -> [tasks]` float32, compiled, task by task; an answer that is not
+      finite is wrong.
     """
 
     def one(meta_params, data, index):
-        return _accuracies(learner, [learner.predict], sample, meta_params, data, seed, index)[0]
+        return _figures(learner, [learner.predict], sample, meta_params, data, seed, index)[0, 0]
 
     return jax.jit(
         lambda meta_params, data: jax.lax.map(
@@ -62,18 +63,19 @@ def task_measure(
       sample: `(data, seed, step, task) -> Episode`.
 
     Returns:
-      `(options, meta_params, data, seed, index) -> [P]` float32, compiled; task `index` of a seed
-      is the same for every learner.
+      `(options, meta_params, data, seed, index) -> [P, 2]` float32, compiled: the share of answers
+      that are right and of those that are not finite, which are wrong. Task `index` of a seed is
+      the same for every learner.
     """
 
     def measure(options, meta_params, data, seed, index):
         learner = learner_of(options)
-        return _accuracies(learner, predictions, sample, meta_params, data, seed, index)
+        return _figures(learner, predictions, sample, meta_params, data, seed, index)
 
     return jax.jit(measure)
 
 
-def _accuracies(
+def _figures(
     learner: MetaLearner,
     predictions: Sequence[Predict],
     sample: Sample,
@@ -85,11 +87,26 @@ def _accuracies(
     episode = sample(data, seed, index, 0)
     key = learner_key(task_key(seed, index, 0))
     adapted = learner.adapt(meta_params, episode.support, key)
-    right = {
-        predict: jnp.mean(predict(adapted, episode.query.images).argmax(-1) == episode.query.labels)
-        for predict in dict.fromkeys(predictions)
-    }
-    return jnp.stack([right[predict] for predict in predictions])
+    found = {}
+    for predict in dict.fromkeys(predictions):
+        logits = predict(adapted, episode.query.images)
+        # The argmax of what is not a number is class 0: as right as chance, and no answer.
+        finite = jnp.isfinite(logits).all(-1)
+        right = finite & (logits.argmax(-1) == episode.query.labels)
+        found[predict] = jnp.stack([jnp.mean(right), jnp.mean(~finite)])
+    return jnp.stack([found[predict] for predict in predictions])
+
+
+class TaskFigures(NamedTuple):
+    """A learner on many tasks.
+
+    Attributes:
+      accuracies: `[tasks, P]` float64, of each of P ways to predict.
+      not_finite: `[tasks, P]` float64, share of answers that are not finite; they count as wrong.
+    """
+
+    accuracies: np.ndarray
+    not_finite: np.ndarray
 
 
 def measure_tasks(
@@ -102,7 +119,7 @@ def measure_tasks(
     tasks: int,
     workers: int = 2,
     done: Callable[[int], None] | None = None,
-) -> np.ndarray:
+) -> TaskFigures:
     """Measures a learner on tasks `0 .. tasks - 1` of a seed.
 
     Args:
@@ -117,7 +134,7 @@ def measure_tasks(
       done: called with the number of tasks done, after each.
 
     Returns:
-      `[tasks, P]` float64.
+      Its figures, task by task.
     """
 
     def one(index: int) -> np.ndarray:
@@ -126,11 +143,11 @@ def measure_tasks(
     found = []
     with ThreadPoolExecutor(workers) as pool:
         # The first alone: it compiles what all others run.
-        for accuracy in itertools.chain([one(0)], pool.map(one, range(1, tasks))):
-            found.append(accuracy)
+        for figures in itertools.chain([one(0)], pool.map(one, range(1, tasks))):
+            found.append(figures)
             if done is not None:
                 done(len(found))
-    return np.stack(found).astype(np.float64)
+    return TaskFigures(*np.moveaxis(np.stack(found).astype(np.float64), -1, 0))
 
 
 class Candidate(NamedTuple):
@@ -141,12 +158,14 @@ class Candidate(NamedTuple):
       mean: accuracy, the mean over tasks.
       ci95: half width of its interval.
       n: tasks.
+      not_finite: share of answers that are not finite.
     """
 
     options: dict[str, float | int]
     mean: float
     ci95: float
     n: int
+    not_finite: float = 0.0
 
 
 def search(
@@ -175,33 +194,34 @@ def search(
     """
     found = []
     for options in candidates:
-        accuracies = measure_tasks(measure, options, meta_params, data, seed=seed, tasks=tasks)[
-            :, 0
-        ]
-        estimate = mean_interval(accuracies)
-        found.append(Candidate(dict(options), estimate.mean, estimate.ci95, tasks))
+        figures = measure_tasks(measure, options, meta_params, data, seed=seed, tasks=tasks)
+        estimate = mean_interval(figures.accuracies[:, 0])
+        not_finite = float(figures.not_finite[:, 0].mean())
+        found.append(Candidate(dict(options), estimate.mean, estimate.ci95, tasks, not_finite))
         if done is not None:
             done(len(found))
     return sorted(found, key=lambda candidate: -candidate.mean)
 
 
-def task_rows(accuracies: np.ndarray, norms: Sequence[str], **labels: Any) -> list[dict[str, Any]]:
+def task_rows(figures: TaskFigures, norms: Sequence[str], **labels: Any) -> list[dict[str, Any]]:
     """Rows of `result.json`: mean over tasks with a 95% interval, one a norm mode.
 
     The interval is Student's where the mean is near to normal, see `metrics.near_normal`, and else
     a bootstrap's, of which `ci95` is the longer side.
 
     Args:
-      accuracies: `[tasks, P]`, at least two tasks.
-      norms: what each of the P predictions is called.
+      figures: of at least two tasks.
+      norms: what the first of the P predictions are called, all or some.
       **labels: fields that every row gets, such as learning, model, shots and paper.
 
     Returns:
-      P rows; `mean_of_first_5` counts as Min and Kang (2018) do, five repeats of 75 images.
+      A row a norm mode; `mean_of_first_5` counts as Min and Kang (2018) do, five repeats of 75
+      images. `not_finite` is the share of answers that were not finite, in rows that have any.
     """
     rows = []
     for index, norm in enumerate(norms):
-        own = accuracies[:, index]
+        own = figures.accuracies[:, index]
+        lost = float(figures.not_finite[:, index].mean())
         estimate = mean_interval(own)
         ci95, interval = estimate.ci95, "t"
         if not near_normal(own):
@@ -218,7 +238,8 @@ def task_rows(accuracies: np.ndarray, norms: Sequence[str], **labels: Any) -> li
                 "std": estimate.std,
                 "n": estimate.n,
                 "unit": "tasks",
-                "mean_of_first_5": float(accuracies[:5, index].mean()),
+                "mean_of_first_5": float(own[:5].mean()),
+                **({"not_finite": lost} if lost else {}),
             }
         )
     return rows

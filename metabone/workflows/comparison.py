@@ -12,7 +12,7 @@ from metabone.episodes.sampling import sample
 from metabone.episodes.store import ImageStore
 from metabone.errors import InputError
 from metabone.evaluation.simultaneous import SIMULTANEOUS, all_pairs_factor
-from metabone.evaluation.tasks import measure_tasks, task_measure, task_rows
+from metabone.evaluation.tasks import TaskFigures, measure_tasks, task_measure, task_rows
 from metabone.learners.base import MetaLearner
 from metabone.workflows.meta_training import TaskSizes, store_of
 from metabone.workflows.settings import NORMS
@@ -83,12 +83,12 @@ def compare(
             # A learner of more classes has outputs left, of which some have seen no image at all.
             return predict(adapted, asked)[..., :ways]
 
-        accuracies = accuracies_of(
+        figures = figures_of(
             learner, [answer], trained.meta_params, store, sizes, tasks, seed, name
         )
         norm = str(trained.about.get("norm", NORMS[0]))
-        rows += task_rows(accuracies, [norm], learning=name, shots=shots, ways=ways, seed=seed)
-        found[name] = accuracies[:, 0]
+        rows += task_rows(figures, [norm], learning=name, shots=shots, ways=ways, seed=seed)
+        found[name] = figures.accuracies[:, 0]
     return Comparison(rows, ranking_of(found), found)
 
 
@@ -99,7 +99,7 @@ def prepared(trained: Trained, images: np.ndarray) -> np.ndarray:
     return np.concatenate([program(images[start : start + _AT_ONCE]) for start in starts])
 
 
-def accuracies_of(
+def figures_of(
     learner: MetaLearner,
     predictions: Sequence[Any],
     params: Any,
@@ -108,8 +108,8 @@ def accuracies_of(
     tasks: int,
     seed: int,
     title: str,
-) -> np.ndarray:
-    """`[tasks, P]` accuracies on tasks that are the same for every learner.
+) -> TaskFigures:
+    """A learner on tasks that are the same for every learner.
 
     Args:
       learner: what adapts.

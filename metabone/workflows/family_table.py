@@ -7,13 +7,13 @@ import jax
 import numpy as np
 
 from metabone.episodes.store import ImageStore
-from metabone.evaluation.tasks import task_rows
+from metabone.evaluation.tasks import TaskFigures, task_rows
 from metabone.learners.transfer import TrainedParams
 from metabone.report.published import few_shot
 from metabone.training.run import Run
 from metabone.workflows.backbones import pretrain, without_head
 from metabone.workflows.class_parts import ClassParts
-from metabone.workflows.comparison import accuracies_of, ranking_of
+from metabone.workflows.comparison import figures_of, ranking_of
 from metabone.workflows.family import (
     Entry,
     entry_of,
@@ -121,10 +121,10 @@ class FamilyTable:
             norms = NORMS if ours else NORMS[1:]
             queries = self._protocol.queries if ours else config.meta_queries
             tasks = self._protocol.tasks if ours else _PAPER_TASKS
-            accuracies = self._accuracies(
+            figures = self._figures(
                 entry, params, test, norms, queries, tasks, f"{name}, {protocol}"
             )
-            by_protocol[protocol] = accuracies[:, 0]
+            by_protocol[protocol] = figures.accuracies[:, 0]
             more = {
                 "model": f"{config.ways} ways" + ("" if ours else ", paper's protocol"),
                 "queries": queries,
@@ -132,7 +132,7 @@ class FamilyTable:
                 "paper": published and published.accuracy,
                 "paper_conditions": published and published.conditions,
             }
-            rows += task_rows(accuracies, norms, **labels, **more)
+            rows += task_rows(figures, norms, **labels, **more)
         return rows, by_protocol["ours" if "ours" in by_protocol else "paper"]
 
     def _after_other_steps(
@@ -144,13 +144,13 @@ class FamilyTable:
             return rows
         for steps in protocol.inner_steps:
             entry, title = entry_of(name, self._config, steps), f"{name}, {steps} steps"
-            accuracies = self._accuracies(
+            figures = self._figures(
                 entry, params, test, NORMS[:1], protocol.queries, protocol.tasks, title
             )
-            rows += task_rows(accuracies, NORMS[:1], **labels, test_steps=steps)
+            rows += task_rows(figures, NORMS[:1], **labels, test_steps=steps)
         return rows
 
-    def _accuracies(
+    def _figures(
         self,
         entry: Entry,
         params: Any,
@@ -159,11 +159,11 @@ class FamilyTable:
         queries: int,
         tasks: int,
         title: str,
-    ) -> np.ndarray:
+    ) -> TaskFigures:
         predictions = [entry.asked[norm].predict for norm in norms]
         sizes = self._tested(queries)
         learner, seed = entry.asked[norms[0]], self._config.seed
-        return accuracies_of(learner, predictions, params, test, sizes, tasks, seed, title)
+        return figures_of(learner, predictions, params, test, sizes, tasks, seed, title)
 
     def _meta_train(self, run: Run, name: str, entry: Entry) -> tuple[Any, float]:
         """Its best meta-parameters by validation, and the seconds it took."""

@@ -122,7 +122,7 @@ def fill_task_table(arms: Iterator[Arm], run: Run, table: TaskTable) -> None:
                 measure = measure_of(predictions, sizes, partial(base_learner, arm.network))
                 params, options = (), _chosen(table, run, arm, shots, measure)
             with line_of(f"{learning} {arm.model}, {shots} shots", table.tasks) as line:
-                accuracies = measure_tasks(
+                figures = measure_tasks(
                     measure,
                     options,
                     params,
@@ -133,8 +133,8 @@ def fill_task_table(arms: Iterator[Arm], run: Run, table: TaskTable) -> None:
                 )
             labels = {"learning": learning, "model": arm.model, "shots": shots}
             paper = min_kang_2018_table_2(**labels) if table.published else None
-            keep_accuracies(run, labels, accuracies)
-            run.results.append(*task_rows(accuracies, NORMS, **labels, paper=paper))
+            keep_accuracies(run, labels, figures.accuracies)
+            run.results.append(*task_rows(figures, NORMS, **labels, paper=paper))
 
 
 def fill_head_table(
@@ -172,9 +172,9 @@ def fill_head_table(
         if run.results.find(**labels) is None:
             sizes = TaskSizes(ways, count, queries)
             measure = measure_of(predictions, sizes, partial(base_learner, network))
-            accuracies = measure_tasks(measure, options, (), store, seed=seed, tasks=tasks)
-            keep_accuracies(run, labels, accuracies[:, :1])
-            run.results.append(*task_rows(accuracies[:, :1], NORMS[:1], **labels))
+            figures = measure_tasks(measure, options, (), store, seed=seed, tasks=tasks)
+            keep_accuracies(run, labels, figures.accuracies[:, :1])
+            run.results.append(*task_rows(figures, NORMS[:1], **labels))
 
 
 def keep_accuracies(run: Run, labels: Mapping[str, Any], accuracies: np.ndarray) -> None:
@@ -221,6 +221,7 @@ def _chosen(table: TaskTable, run: Run, arm: Arm, shots: int, measure: Measure) 
             "mean": each.mean,
             "ci95": each.ci95,
             "n": each.n,
+            **({"not_finite": each.not_finite} if each.not_finite else {}),
         }
         for each in found
     ]

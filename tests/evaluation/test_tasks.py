@@ -11,7 +11,14 @@ from metabone.episodes.sampling import sample, task_key
 from metabone.episodes.store import build_store
 from metabone.episodes.types import Episode, Examples
 from metabone.evaluation.metrics import bootstrap_interval
-from metabone.evaluation.tasks import measure_tasks, search, task_measure, task_rows
+from metabone.evaluation.tasks import (
+    TaskFigures,
+    measure_tasks,
+    search,
+    task_accuracies,
+    task_measure,
+    task_rows,
+)
 from metabone.learners.base import MetaLearner, predictor
 from metabone.learners.maml import maml
 from metabone.learners.transfer import scratch
@@ -77,8 +84,9 @@ def test_tasks_are_measured_as_by_a_plain_loop(store):
 
     asked = [learner.predict, contrary]
     measure = task_measure(lambda _: learner, asked, episodes)
-    found = measure_tasks(measure, {}, meta_params, store, seed=5, tasks=3)
+    found, lost = measure_tasks(measure, {}, meta_params, store, seed=5, tasks=3)
     assert found.shape == (3, 2) and found.dtype == np.float64
+    np.testing.assert_array_equal(lost, np.zeros((3, 2)))
 
     for index, row in enumerate(found):
         episode = sampled(store, 5, index, 0)
@@ -94,7 +102,7 @@ def test_tasks_are_measured_as_by_a_plain_loop(store):
 
 def test_base_learning_draws_its_weights_from_the_tasks_own_key(store, base_measure):
     options = options_of(0.2, 2)
-    found = measure_tasks(base_measure, options, (), store, seed=5, tasks=2)
+    found = measure_tasks(base_measure, options, (), store, seed=5, tasks=2).accuracies
     learner = scratch(NETWORK, optax.sgd(0.2), steps=2, norm="transductive")
     expected = []
     for index in range(2):
@@ -118,7 +126,9 @@ def test_two_learners_answer_the_same_tasks():
         for build in (learner_of, lambda _: stub(lambda *_: None))
     ]
     images = np.eye(3, dtype=np.float32)[[0, 0, 0, 1, 1, 1, 2, 2, 2]]
-    found = [measure_tasks(m, {"rate": 1.0}, (), images, seed=3, tasks=6) for m in measures]
+    found = [
+        measure_tasks(m, {"rate": 1.0}, (), images, seed=3, tasks=6).accuracies for m in measures
+    ]
     np.testing.assert_array_equal(*found)
     assert len(np.unique(found[0])) > 1
 
@@ -136,9 +146,49 @@ def test_a_prediction_given_twice_is_asked_once():
 
     measure = task_measure(lambda _: stub(lambda *_: 1.0), [counted, counted], cheap_episodes)
     images = np.eye(3, dtype=np.float32)
-    found = measure_tasks(measure, {}, (), images, seed=0, tasks=2)
+    found = measure_tasks(measure, {}, (), images, seed=0, tasks=2).accuracies
     assert asked == [(3, 3)]  # once traced, for all tasks
     np.testing.assert_array_equal(found[:, 0], found[:, 1])
+
+
+def not_a_number_from(index):
+    """Answers by the images, all right; those of the query `index` and later are not numbers."""
+
+    def predict(adapted, images):
+        lost = jnp.arange(len(images))[:, None] >= index
+        return jnp.where(lost, jnp.nan, images)
+
+    return predict
+
+
+def test_an_answer_that_is_not_finite_is_wrong_and_counted():
+    images = np.eye(3, dtype=np.float32)[[0, 1, 2]]
+
+    def own_classes(images, seed, index, task):
+        return Episode(*2 * [Examples(images, jnp.arange(3))])
+
+    predictions = [not_a_number_from(first) for first in (3, 2, 0)]
+    measure = task_measure(lambda _: stub(lambda *_: None), predictions, own_classes)
+    found = measure_tasks(measure, {}, (), images, seed=0, tasks=2)
+    # The argmax of three that are not numbers is class 0, which would be right for one query.
+    np.testing.assert_allclose(found.accuracies, [[1, 2 / 3, 0]] * 2, rtol=1e-6)
+    np.testing.assert_allclose(found.not_finite, [[0, 1 / 3, 1]] * 2, rtol=1e-6)
+    rows = task_rows(found, ["whole", "part", "diverged"])
+    assert [row["mean"] for row in rows] == pytest.approx([1, 2 / 3, 0])
+    assert "not_finite" not in rows[0]
+    assert [row["not_finite"] for row in rows[1:]] == pytest.approx([1 / 3, 1])
+
+    # In the validation that the best state is chosen by, too.
+    learner = stub(lambda *_: None)._replace(predict=predictions[2])
+    accuracies = task_accuracies(learner, own_classes, 2, 0)((), images)
+    np.testing.assert_array_equal(accuracies, np.zeros(2))
+
+
+def test_a_search_does_not_choose_what_diverged(separable, base_measure):
+    offered = [options_of(np.inf, 3), options_of(1e-9, 3)]
+    best, diverged = search(base_measure, offered, (), separable, seed=0, tasks=4)
+    assert best.options == offered[1] and best.not_finite == 0
+    assert diverged.mean == 0 and diverged.not_finite == 1
 
 
 def test_workers_change_neither_results_nor_their_order(store, base_measure):
@@ -146,9 +196,10 @@ def test_workers_change_neither_results_nor_their_order(store, base_measure):
     run = partial(measure_tasks, base_measure, options, (), store, seed=1)
     one = run(tasks=9, workers=1)
     four = run(tasks=9, workers=4, done=dones.append)
-    np.testing.assert_array_equal(one, four)
+    np.testing.assert_array_equal(one.accuracies, four.accuracies)
     assert dones == list(range(1, 10))
-    np.testing.assert_array_equal(run(tasks=1), one[:1])  # and fewer tasks are the first of them
+    # And fewer tasks are the first of them.
+    np.testing.assert_array_equal(run(tasks=1).accuracies, one.accuracies[:1])
 
 
 def test_a_search_finds_the_rate_that_learns(separable, base_measure):
@@ -163,7 +214,7 @@ def test_a_search_finds_the_rate_that_learns(separable, base_measure):
     for candidate in found:
         plain = measure_tasks(
             base_measure, candidate.options, (), separable, seed=0, tasks=10
-        ).ravel()
+        ).accuracies.ravel()
         assert candidate.mean == pytest.approx(plain.mean()) and candidate.n == 10
         assert candidate.ci95 == pytest.approx(stats.t.ppf(0.975, 9) * stats.sem(plain))
 
@@ -181,7 +232,11 @@ def test_candidates_are_ordered_best_first(store, base_measure):
 
 def test_rows_hold_mean_interval_and_the_mean_of_five_by_hand():
     accuracies = np.array([[0.2, 1.0], [0.4, 1.0], [0.6, 1.0], [0.8, 1.0], [1.0, 1.0], [0.0, 0.4]])
-    rows = task_rows(accuracies, ["inductive", "transductive"], learning="meta", shots=5, paper=0.7)
+    rows = task_rows(
+        TaskFigures(accuracies, np.zeros((6, 2))),
+        ["inductive", "transductive"],
+        **{"learning": "meta", "shots": 5, "paper": 0.7},
+    )
     first, second = rows
     # t(0.975, 5) = 2.570582; variance of 0, .2, .., 1 is 0.14.
     assert first["mean"] == pytest.approx(0.5) and first["std"] == pytest.approx(0.14**0.5)
@@ -191,13 +246,15 @@ def test_rows_hold_mean_interval_and_the_mean_of_five_by_hand():
     assert [row["norm"] for row in rows] == ["inductive", "transductive"]
     expected = {"learning": "meta", "shots": 5, "paper": 0.7, "metric": "accuracy", "n": 6}
     for row in rows:
+        assert "not_finite" not in row
         assert row.items() >= (expected | {"unit": "tasks"}).items()
 
 
 def test_rows_of_nearly_perfect_tasks_have_a_bootstrap_interval():
     nearly = np.array([1.0] * 58 + [0.5] * 2)
     uniform = np.random.default_rng(0).uniform(size=60)
-    skewed, plain = task_rows(np.stack([nearly, uniform], axis=1), ["a", "b"])
+    accuracies = np.stack([nearly, uniform], axis=1)
+    skewed, plain = task_rows(TaskFigures(accuracies, 0 * accuracies), ["a", "b"])
     assert plain["interval"] == "t" and skewed["interval"] == "bootstrap"
     low, high = bootstrap_interval(nearly)
     assert high - skewed["mean"] < skewed["ci95"] == pytest.approx(skewed["mean"] - low)

@@ -19,7 +19,7 @@ from metabone.datasets.combined import combine
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.datasets.source import load_films, load_images
 from metabone.errors import InputError
-from metabone.evaluation.tasks import Candidate
+from metabone.evaluation.tasks import Candidate, TaskFigures
 from metabone.learners.maml import MamlParams
 from metabone.nets.networks import fully_connected
 from metabone.training.results import ResultFile
@@ -240,7 +240,7 @@ def spied(monkeypatch):
 
     def measure_tasks(measure, options, *args, **kwargs):
         measured.append(options)
-        return np.full((5, 2), 0.5)
+        return TaskFigures(np.full((5, 2), 0.5), np.zeros((5, 2)))
 
     monkeypatch.setattr(task_table, "search", search)
     monkeypatch.setattr(task_table, "measure_tasks", measure_tasks)

@@ -195,3 +195,18 @@ def test_ranking_says_whether_its_intervals_hold_all_at_once():
     corrected = [ranking[0], *({**row, "interval": "by t"} for row in ranking[1:])]
     note = ranked_tables.ranking_table({"ranking": corrected}).notes[-1]
     assert "hold all at once (by t)" in note and "one by one" not in note
+
+
+def test_ranking_and_search_name_what_has_diverged():
+    rows = [
+        {"learning": "anil", "metric": "accuracy", "mean": 0.5},
+        {"learning": "boil", "metric": "accuracy", "mean": 0.1, "not_finite": 0.25},
+        {"learning": "boil", "metric": "accuracy", "mean": 0.0, "not_finite": 1.0},
+    ]
+    ranking = [{"learning": "anil", "mean": 0.5, "n": 50}]
+    notes = ranked_tables.ranking_table({"ranking": ranking, "rows": rows}).notes
+    assert notes[-1] == "Answers that are not finite count as wrong: boil up to 100.0 %."
+    entry = {"model": "scratch", "shots": 5, "options": {"rate": 0.1}, "mean": 0.2, "ci95": 0.1}
+    table = ranked_tables.search_table({"search": [{**entry, "n": 5, "not_finite": 0.5}]})
+    assert table.notes == ("Answers that are not finite count as wrong: scratch up to 50.0 %.",)
+    assert ranked_tables.search_table({"search": [{**entry, "n": 5}]}).notes == ()
