@@ -5,6 +5,7 @@ learned from.
 """
 
 import functools
+from importlib import resources
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +14,14 @@ import numpy as np
 from metabone.radiograph.canonical import normal_exposure
 from metabone.radiograph.chunks import render_chunks
 from metabone.radiograph.cutting import ROOM, cut_regions
-from metabone.radiograph.region_sets import Region
+from metabone.radiograph.region_sets import REGION_SETS, Region
 from metabone.radiograph.registration import make_template, register
 from metabone.radiograph.simulation import simulate_film
+from metabone.stored_arrays import load_arrays
 
-_FILMS = 240
+SHIPPED = "region_templates.npz"
+"""What `python -m benchmarks.region_templates` wrote: float16, of `min_kang_6`."""
+
 _SEED = 5
 _CHUNK = 16
 
@@ -36,30 +40,39 @@ def _chunk(index: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 def simulated_templates(regions: tuple[Region, ...]) -> np.ndarray:
     """Templates of regions, as `registration.make_template` makes them.
 
-    Of 240 simulated hands of varied shape and any maturity; the same on every machine but for its
-    rounding. Takes about 20 seconds on two cores, once a process.
+    Of 240 simulated hands of varied shape and any maturity. Those of `min_kang_6` come with the
+    package; others take about 20 seconds on two cores, once a process.
 
     Args:
       regions: such as `region_sets.REGION_SETS["min_kang_6"]`.
 
     Returns:
-      `[R, 64, 64, 2]` float32.
+      `[R, 64, 64, 2]` float32, not to be written to.
     """
+    if regions == REGION_SETS["min_kang_6"]:
+        with resources.as_file(resources.files("metabone.radiograph") / SHIPPED) as path:
+            templates = load_arrays(path, ("templates",))["templates"].astype(np.float32)
+    else:
+        templates = render_templates(regions)
+    templates.flags.writeable = False
+    return templates
+
+
+def render_templates(regions: tuple[Region, ...], films: int = 240) -> np.ndarray:
+    """`simulated_templates` anew, of so many films."""
 
     def render(first: int) -> np.ndarray:
-        films = zip(*map(np.asarray, _chunk(jnp.arange(first, first + _CHUNK))), strict=True)
+        drawn = zip(*map(np.asarray, _chunk(jnp.arange(first, first + _CHUNK))), strict=True)
         crops = [
             cut_regions(
                 normal_exposure(255 - film if inverted else film), points, regions, room=ROOM
             )
-            for film, points, inverted in films
+            for film, points, inverted in drawn
         ]
         return np.stack(crops)
 
-    crops = np.concatenate(list(render_chunks(render, _FILMS, _CHUNK, None)))
-    templates = np.stack([make_template(crops[:, place]) for place in range(len(regions))])
-    templates.flags.writeable = False
-    return templates
+    crops = np.concatenate(list(render_chunks(render, films, _CHUNK, None)))
+    return np.stack([make_template(crops[:, place]) for place in range(len(regions))])
 
 
 def registered_regions(

@@ -6,7 +6,11 @@ import pytest
 from metabone.radiograph import region_templates
 from metabone.radiograph.cutting import ROOM, cut_regions, stretched
 from metabone.radiograph.region_sets import REGION_SETS
-from metabone.radiograph.region_templates import registered_regions
+from metabone.radiograph.region_templates import (
+    registered_regions,
+    render_templates,
+    simulated_templates,
+)
 
 ONE = REGION_SETS["wrist"]
 
@@ -19,12 +23,12 @@ def _film(seed):
 
 
 @pytest.mark.slow
-def test_a_moved_point_hardly_moves_a_registered_region(monkeypatch):
-    monkeypatch.setattr(region_templates, "_FILMS", 32)
-    region_templates.simulated_templates.cache_clear()
+def test_a_moved_point_hardly_moves_a_registered_region_and_shipped_templates_are_simulated():
     regions = REGION_SETS["min_kang_6"][3:4]
-    templates = region_templates.simulated_templates(regions)
-    region_templates.simulated_templates.cache_clear()
+    templates = render_templates(regions, films=32)
+    shipped = simulated_templates(REGION_SETS["min_kang_6"])
+    assert shipped.shape == (6, 64, 64, 2) and shipped.dtype == np.float32
+    assert np.corrcoef(shipped[3].ravel(), templates[0].ravel())[0, 1] > 0.9
     films, points, _ = map(np.asarray, region_templates._chunk(np.arange(40, 48)))
     beside = points + np.array([3.0, -2.0])
     moved, plain = {}, {}
