@@ -4,7 +4,6 @@ Computed on the host in float64: they are a few thousand numbers at the end of a
 that is printed should not carry the rounding of the device that made it.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -71,37 +70,6 @@ def paired_difference(ours: ArrayLike, theirs: ArrayLike) -> Estimate:
     if ours.shape != theirs.shape:
         raise ValueError(f"paired rows need the same draws: {len(ours)} against {len(theirs)}")
     return mean_interval(ours - theirs)
-
-
-def bootstrap_interval(
-    values: ArrayLike,
-    statistic: Callable[..., ArrayLike] = np.mean,
-    *,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Percentile bootstrap 95 % interval (Efron 1979), for figures that are far from normal.
-
-    Args:
-      values: [n] figures, n >= 2.
-      statistic: as np.mean or np.median, with an `axis` argument.
-      resamples: how many samples of n to draw with replacement.
-      seed: of the draws; the same seed gives the same interval.
-
-    Returns:
-      The 2.5th and 97.5th percentile of the statistic over the resamples.
-
-    Raises:
-      ValueError: as for `mean_interval`.
-
-    Example:
-      >>> bootstrap_interval([3.0, 3.0, 3.0])
-      (3.0, 3.0)
-    """
-    values = _finite(values, least=2)
-    chosen = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
-    low, high = np.percentile(statistic(values[chosen], axis=-1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def near_normal(values: ArrayLike) -> bool:

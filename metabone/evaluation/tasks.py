@@ -11,7 +11,7 @@ import numpy as np
 
 from metabone.episodes.sampling import learner_key, task_key
 from metabone.episodes.types import Episode
-from metabone.evaluation.metrics import bootstrap_interval, mean_interval, near_normal
+from metabone.evaluation.share_intervals import share_interval
 from metabone.learners.base import MetaLearner
 
 Options = Mapping[str, float | int]
@@ -195,7 +195,7 @@ def search(
     found = []
     for options in candidates:
         figures = measure_tasks(measure, options, meta_params, data, seed=seed, tasks=tasks)
-        estimate = mean_interval(figures.accuracies[:, 0])
+        estimate = share_interval(figures.accuracies[:, 0])
         not_finite = float(figures.not_finite[:, 0].mean())
         found.append(Candidate(dict(options), estimate.mean, estimate.ci95, tasks, not_finite))
         if done is not None:
@@ -206,8 +206,7 @@ def search(
 def task_rows(figures: TaskFigures, norms: Sequence[str], **labels: Any) -> list[dict[str, Any]]:
     """Rows of `result.json`: mean over tasks with a 95% interval, one a norm mode.
 
-    The interval is Student's where the mean is near to normal, see `metrics.near_normal`, and else
-    a bootstrap's, of which `ci95` is the longer side.
+    The interval is what `share_intervals.share_interval` says, `interval` its kind.
 
     Args:
       figures: of at least two tasks.
@@ -222,19 +221,15 @@ def task_rows(figures: TaskFigures, norms: Sequence[str], **labels: Any) -> list
     for index, norm in enumerate(norms):
         own = figures.accuracies[:, index]
         lost = float(figures.not_finite[:, index].mean())
-        estimate = mean_interval(own)
-        ci95, interval = estimate.ci95, "t"
-        if not near_normal(own):
-            low, high = bootstrap_interval(own)
-            ci95, interval = max(estimate.mean - low, high - estimate.mean), "bootstrap"
+        estimate = share_interval(own)
         rows.append(
             {
                 **labels,
                 "norm": norm,
                 "metric": "accuracy",
                 "mean": estimate.mean,
-                "ci95": ci95,
-                "interval": interval,
+                "ci95": estimate.ci95,
+                "interval": estimate.interval,
                 "std": estimate.std,
                 "n": estimate.n,
                 "unit": "tasks",

@@ -64,18 +64,6 @@ def test_paired_difference_needs_the_same_draws():
         metrics.paired_difference([1.0, 2.0, 3.0], [1.0, 2.0])
 
 
-def test_bootstrap_agrees_with_scipy(rng):
-    from scipy import stats
-
-    values = rng.exponential(size=60)
-    low, high = metrics.bootstrap_interval(values, seed=3)
-    reference = stats.bootstrap(
-        (values,), np.mean, n_resamples=10_000, method="percentile", rng=11
-    ).confidence_interval
-    assert low == pytest.approx(reference.low, abs=0.02)
-    assert high == pytest.approx(reference.high, abs=0.02)
-
-
 def test_mean_of_skewed_figures_is_near_normal_once_there_are_enough(rng):
     from scipy import stats
 
@@ -83,19 +71,6 @@ def test_mean_of_skewed_figures_is_near_normal_once_there_are_enough(rng):
         figures = rng.exponential(size=size)
         assert metrics.near_normal(figures) == (size > 25 * stats.skew(figures) ** 2)
     assert metrics.near_normal(np.linspace(0, 1, 9)) and metrics.near_normal(np.ones(5))
-
-
-def test_bootstrap_repeats_itself_and_follows_its_seed(rng):
-    values = rng.exponential(size=30)
-    first = metrics.bootstrap_interval(values, np.median, seed=1)
-    assert first == metrics.bootstrap_interval(values, np.median, seed=1)
-    assert first != metrics.bootstrap_interval(values, seed=1)
-    assert metrics.bootstrap_interval(values, seed=1) != metrics.bootstrap_interval(values, seed=2)
-
-
-def test_bootstrap_of_two_values_spans_both():
-    # A quarter of the resamples repeat 0, a quarter 1: both percentiles lie at the ends.
-    assert metrics.bootstrap_interval([0.0, 1.0]) == (0.0, 1.0)
 
 
 def test_accuracy_takes_device_arrays_and_many_draws(rng):

@@ -10,7 +10,7 @@ from scipy import stats
 from metabone.episodes.sampling import sample, task_key
 from metabone.episodes.store import build_store
 from metabone.episodes.types import Episode, Examples
-from metabone.evaluation.metrics import bootstrap_interval
+from metabone.evaluation.share_intervals import share_interval
 from metabone.evaluation.tasks import (
     TaskFigures,
     measure_tasks,
@@ -216,7 +216,7 @@ def test_a_search_finds_the_rate_that_learns(separable, base_measure):
             base_measure, candidate.options, (), separable, seed=0, tasks=10
         ).accuracies.ravel()
         assert candidate.mean == pytest.approx(plain.mean()) and candidate.n == 10
-        assert candidate.ci95 == pytest.approx(stats.t.ppf(0.975, 9) * stats.sem(plain))
+        assert candidate.ci95 == share_interval(plain).ci95
 
 
 def test_candidates_are_ordered_best_first(store, base_measure):
@@ -250,11 +250,11 @@ def test_rows_hold_mean_interval_and_the_mean_of_five_by_hand():
         assert row.items() >= (expected | {"unit": "tasks"}).items()
 
 
-def test_rows_of_nearly_perfect_tasks_have_a_bootstrap_interval():
+def test_rows_of_nearly_perfect_tasks_say_that_their_interval_is_another():
     nearly = np.array([1.0] * 58 + [0.5] * 2)
     uniform = np.random.default_rng(0).uniform(size=60)
     accuracies = np.stack([nearly, uniform], axis=1)
     skewed, plain = task_rows(TaskFigures(accuracies, 0 * accuracies), ["a", "b"])
-    assert plain["interval"] == "t" and skewed["interval"] == "bootstrap"
-    low, high = bootstrap_interval(nearly)
-    assert high - skewed["mean"] < skewed["ci95"] == pytest.approx(skewed["mean"] - low)
+    assert plain["interval"] == "t" and skewed["interval"] == "gamma"
+    assert skewed["ci95"] == share_interval(nearly).ci95
+    assert skewed["ci95"] > stats.t.ppf(0.975, 59) * stats.sem(nearly)
