@@ -153,6 +153,7 @@ def fill(config: SmiSettings, run: Any, films: Any, meta: Any, data_dir: str | N
         config.base_rate,
         config.base_decay,
         config.seed,
+        config.region_weights,
     )
     workflows.fill_film_table(arms, run, films, reading)
     run.results.finish()

@@ -73,6 +73,11 @@ class SmiSettings(FilmNetSettings):
         (84.0, 114.0, 138.0, 162.0), "Bone ages in months that part the classes of real films."
     )
     pooled: bool = _table(False, "One adaptation on all regions together, not one a region.")
+    region_weights: bool = _table(
+        False,
+        "Also read by weights of regions, learned on hands with bone ages that are kept from "
+        "meta-training; --meta_source then names hands.",
+    )
     meta_classes: int = _meta(300, "Classes of simulated meta-data.")
     meta_images: int = _meta(40, "Images a class of simulated meta-data.")
     base_steps: int = _base(200, "Full-batch Adam steps on the support films.")
@@ -197,10 +202,12 @@ def check(config: SmiSettings) -> None:
     check_positive(config, ("base_rate",))
     if config.draws != 0 and config.draws < 2:
         raise InputError(f"--draws={config.draws}: expected at least 2, or 0 for what suits")
-    if config.film_learners and not config.evaluate and not are_hands(config.meta_source):
-        raise InputError(
-            f"--film_learners learn from hands; --meta_source={config.meta_source} has none"
-        )
+    if not config.evaluate and not are_hands(config.meta_source):
+        for name in ("film_learners", "region_weights"):
+            if getattr(config, name):
+                raise InputError(
+                    f"--{name}: learned from hands; --meta_source={config.meta_source} has none"
+                )
     parse_merge(config.merge)
     check_cuts(config.cuts)
 

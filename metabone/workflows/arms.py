@@ -164,12 +164,17 @@ class _Arms:
 
     def fitted(self, variant: Variant) -> Arm:
         """The linear head that nobody trains before."""
-        features = self._features(variant.model)["target"]
+        found = self._features(variant.model)
+        features, images = found["target"], self._validation
         weight = SEX_WEIGHT if variant.ordinal else SEX_WEIGHT * float(np.sqrt(features.shape[-1]))
         store = self._target.store_of(_with_sex(variant, features, self._target.sex, weight))
         learner = fitted_head(self._ways, ordinal=variant.ordinal, sex=variant.sex)
         params = learner.init(jax.random.key(0), store.images.shape[2:])
-        arm = self._arm(variant, stored_features(), learner, lambda: params, None, store)
+        held_out = None
+        if images is not None:
+            held = _with_sex(variant, found["validation"], _sex_of(images), weight)
+            held_out = dataclasses.replace(images, images=held)
+        arm = self._arm(variant, stored_features(), learner, lambda: params, held_out, store)
         return arm._replace(learning="linear", base=False)
 
     def _arm(self, variant, network, learner, training, held_out, store) -> Arm:

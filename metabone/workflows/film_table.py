@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import optax
 
+from metabone.datasets.graded import GradedImages
 from metabone.evaluation.film_rows import confusions_of, rows_of, votes_on
 from metabone.evaluation.protocol import FilmReading, compile_reading, read_draws, read_films
 from metabone.learners.base import MetaLearner
@@ -18,6 +19,7 @@ from metabone.report.published import min_kang_2018
 from metabone.training.progress import ProgressLine
 from metabone.training.run import Run
 from metabone.workflows.arms import Arm
+from metabone.workflows.region_weights import read_weighted, weights_of
 from metabone.workflows.settings import NORMS
 from metabone.workflows.task_table import keep_accuracies, predictions_of
 
@@ -37,6 +39,7 @@ class Reading(NamedTuple):
       base_rate: its rate.
       base_decay: its weight decay.
       seed: of the draws.
+      weighted: also by weights of regions, learned on the films that an arm chose on.
     """
 
     shots: tuple[int, ...]
@@ -47,6 +50,7 @@ class Reading(NamedTuple):
     base_rate: float
     base_decay: float
     seed: int
+    weighted: bool = False
 
 
 def fill_film_table(arms: Iterator[Arm], run: Run, films: FilmSet, reading: Reading) -> None:
@@ -99,9 +103,20 @@ def _compile_ahead(
         if run.results.find(learning=learning, model=arm.model, shots=shots) is None:
             sizes = dict(shots=shots, queries=reading.queries, pooled=reading.pooled)
             sizes |= dict(ordered=arm.ordered, whole=arm.whole)
-            read = read_films(learner, predictions, **sizes)
-            programs[shots] = pool.submit(compile_reading, read, meta_params, arm.target)
+            inputs, make = meta_params, read_films
+            if _is_weighted(reading, arm, learning):
+                regions = jax.ShapeDtypeStruct(arm.target.images.shape[1:2], np.float32)
+                inputs, make = (meta_params, regions), read_weighted
+            read = make(learner, predictions, **sizes)
+            programs[shots] = pool.submit(compile_reading, read, inputs, arm.target)
     return programs
+
+
+def _is_weighted(reading: Reading, arm: Arm, learning: str) -> bool:
+    """Whether there are films with ages to learn weights of regions on, and regions to weigh."""
+    several = not arm.whole and arm.target.images.shape[1] > 1
+    on_films = isinstance(arm.validation, GradedImages) and learning == arm.learning
+    return reading.weighted and several and on_films
 
 
 def _measure(
@@ -118,10 +133,15 @@ def _measure(
     draws = reading.draws or (_COSTLY.get((learning, model), 100) if several else 100)
     for shots, program in programs.items():
         compiled = program.result()
+        labels = {"learning": learning, "model": arm.model, "shots": shots}
+        inputs = meta_params
+        if _is_weighted(reading, arm, learning):
+            weights = _weights(reading, run, arm, meta_params, len(films.class_names), labels)
+            inputs = (meta_params, weights)
         line = ProgressLine(f"{learning} {arm.model}, {shots} shots", 0, draws)
         found = read_draws(
             compiled,
-            meta_params,
+            inputs,
             arm.target,
             seed=reading.seed,
             draws=draws,
@@ -130,10 +150,20 @@ def _measure(
         line.close()
         if (learning, arm.model, shots) == ("meta", "scratch", max(reading.shots)):
             _keep_examples(run, films, found)
-        labels = {"learning": learning, "model": arm.model, "shots": shots}
         # A learner with its own head answers from the labelled films alone.
         norms = NORMS if arm.base else NORMS[:1]
         _write_rows(run, found, norms, len(films.class_names), **labels)
+
+
+def _weights(
+    reading: Reading, run: Run, arm: Arm, meta_params: Any, ways: int, labels: dict[str, Any]
+) -> np.ndarray:
+    """The weights of regions of one cell, kept with the run."""
+    sizes = dict(ways=ways, shots=labels["shots"], queries=reading.queries)
+    found = weights_of(arm, meta_params, **sizes, pooled=reading.pooled, seed=reading.seed)
+    entry = {**labels, "weights": found.tolist()}
+    run.results.set(region_weights=[*run.results.get("region_weights", []), entry])
+    return found
 
 
 def _write_rows(

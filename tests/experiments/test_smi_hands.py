@@ -106,7 +106,11 @@ def test_every_preset_is_possible(preset):
     [
         (
             dict(film_learners=("maml",)),
-            "--film_learners learn from hands; --meta_source=simulated:bo",
+            "--film_learners: learned from hands; --meta_source=simulated:bo",
+        ),
+        (
+            dict(region_weights=True),
+            "--region_weights: learned from hands; --meta_source=simulated",
         ),
         (dict(film_learners=("mml",)), "--film_learners=mml: expected some of supervised_cuts"),
         (dict(models=("hogg",)), "--models=hogg: expected some of scratch"),
