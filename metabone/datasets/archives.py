@@ -19,7 +19,20 @@ MAX_RATIO = 200
 """Unpacked to packed size of a whole zip; images hardly compress, bombs reach thousands."""
 
 _RATIO_FREE_BYTES = 64 * 2**20
-_LITTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}
+_LITTER = {
+    "thumbs.db",
+    "ehthumbs.db",
+    "ehthumbs_vista.db",
+    "desktop.ini",
+    "icon\r",
+    "__macosx",
+    "lost+found",
+    "$recycle.bin",
+    "system volume information",
+    "@eadir",
+    "#recycle",
+}
+"""In small letters; names that begin with a dot are litter as well."""
 
 
 class Members:
@@ -41,9 +54,9 @@ class Members:
     ):
         self.path = path
         listed_names = sorted(names)
-        self.names = tuple(name for name in listed_names if not _is_litter(name))
-        self.passed_over = tuple(name for name in listed_names if _is_litter(name))
-        listed = {folder for folder in folders if not _is_litter(folder)}
+        self.names = tuple(name for name in listed_names if not litter_in(name))
+        self.passed_over = tuple(name for name in listed_names if litter_in(name))
+        listed = {folder for folder in folders if not litter_in(folder)}
         for name in (*self.names, *listed):
             listed.update(str(parent) for parent in PurePosixPath(name).parents)
         self.folders = tuple(sorted(listed - {"."}))
@@ -134,12 +147,12 @@ def _walk(path: Path) -> tuple[list[str], list[str]]:
         for folder in inner:
             name = (base / folder).as_posix()
             _check_printable(name, path)
-            if (path / name).is_symlink() and not _is_litter(name):
+            if (path / name).is_symlink() and not litter_in(name):
                 raise InputError(f"{path / name}: a link to a folder; links are not followed")
             folders.append(name)
         for file in files:
             name = (base / file).as_posix()
-            if not _is_litter(name):
+            if not litter_in(name):
                 _check_printable(name, path)
                 if not (path / name).is_file():
                     raise InputError(f"{path / name}: not a regular file")
@@ -147,8 +160,15 @@ def _walk(path: Path) -> tuple[list[str], list[str]]:
     return names, folders
 
 
-def _is_litter(name: str) -> bool:
-    return any(part.startswith(".") or part in _LITTER for part in PurePosixPath(name).parts)
+def litter_in(name: str) -> str:
+    """The part of a relative name that makes it one that operating systems leave behind, or "".
+
+    Example:
+      >>> litter_in("ulna/@eaDir/0.png/SYNOPHOTO_THUMB_M.jpg")
+      '@eaDir'
+    """
+    parts = PurePosixPath(name).parts
+    return next((part for part in parts if part[0] == "." or part.lower() in _LITTER), "")
 
 
 def _check_printable(name: str, path: Path) -> None:

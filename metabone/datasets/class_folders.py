@@ -1,18 +1,32 @@
 """Folders that name classes: which class each file below them has."""
 
-from metabone.datasets.archives import Members
+import os
+import re
+from collections import Counter, defaultdict
+from pathlib import PurePosixPath
+
+from metabone.datasets.archives import Members, litter_in
 from metabone.datasets.stated import SOURCE_FILE, Stated, stated_by
 from metabone.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 """How the names of images end that sources read."""
 
+_TEXT = re.compile(r"(readme|licen[cs]e).*|.+\.(csv|tsv|md|xlsx?)", re.IGNORECASE)
+_MASKS = re.compile(r"(.*[_ -])?(masks?|segmentations?|thumb(nail)?s?|previews?)", re.IGNORECASE)
+_MASK = re.compile(r"(.+)_mask(_\d+)?", re.IGNORECASE)
+_PART = re.compile(
+    r"(train|val|valid|test|dev|fold|split|part)(ing|idation)?[_ -]?(\d*|set|data)", re.IGNORECASE
+)
+_MOST_TOLD = 10
+
 
 def classes_by_folder(members: Members, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, str]:
     """The class of each image: the name of the folder at the top that holds it, at any depth.
 
     A single folder around all the classes is looked through, since zips are often made so. What
-    `source.json` beside the classes is for, see `stated.stated_by`.
+    `source.json` beside the classes is for, see `stated.stated_by`. Tables and texts beside images,
+    and masks and thumbnails below a class, are no images; see `passed_over`.
 
     Args:
       members: a folder or zip.
@@ -22,8 +36,10 @@ def classes_by_folder(members: Members, suffixes: tuple[str, ...] = SUFFIXES) ->
       From file to class, in order of file.
 
     Raises:
-      InputError: fewer than two classes, a class without images, a file that is no image.
+      InputError: fewer than two classes, a class without images, a file that is no image, or
+        folders at the top that are parts or folds of one set, each with the classes below it.
     """
+    beside = _beside(members)
     folders = [folder for folder in members.folders if folder]
     wrap = _wrap(members)
     expected = set()
@@ -34,7 +50,7 @@ def classes_by_folder(members: Members, suffixes: tuple[str, ...] = SUFFIXES) ->
     label_of = {}
     for name in members.names:
         parts = name.split("/")
-        if name == _source_file(members):
+        if name == _source_file(members) or name in beside:
             continue
         if len(parts) < wrap + 2:
             raise InputError(
@@ -43,6 +59,7 @@ def classes_by_folder(members: Members, suffixes: tuple[str, ...] = SUFFIXES) ->
         if not name.lower().endswith(suffixes):
             raise InputError(f"{members.where(name)}: neither .png nor .jpg")
         label_of[name] = parts[wrap]
+    _check_no_parts(members, label_of, wrap)
     empty = sorted(expected - set(label_of.values()))
     if empty:
         raise InputError(f"{members.path}: class folder '{empty[0]}' holds no images")
@@ -58,6 +75,73 @@ def stated_beside_classes(members: Members) -> Stated:
     name = _source_file(members)
     known = name in members.names
     return stated_by((lambda: members.read(name)) if known else None, members.where(name))
+
+
+def passed_over(members: Members) -> str:
+    """What lies among the images of classes and is none of them, one sentence; empty for nothing.
+
+    That is what operating systems leave behind; tables, READMEs and terms; folders of masks or
+    thumbnails below a class; and `x_mask.png` beside `x.png`.
+
+    Args:
+      members: a folder or zip.
+    """
+    found = Counter(litter_in(name) for name in members.passed_over)
+    found.update(_beside(members).values())
+    told = [
+        "".join(filter(str.isprintable, what)) + (f" ({count} files)" if count > 1 else "")
+        for what, count in sorted(found.items())
+    ]
+    more = [f"and {len(told) - _MOST_TOLD} more"] if len(told) > _MOST_TOLD else []
+    return f"passed over: {', '.join([*told[:_MOST_TOLD], *more])}" if told else ""
+
+
+def _beside(members: Members) -> dict[str, str]:
+    """From the files that are passed over to what they are told as."""
+    wrap = _wrap(members)
+    stems = {str(PurePosixPath(name).with_suffix("")) for name in members.names}
+    found = {}
+    for name in members.names:
+        path = PurePosixPath(name)
+        masks = next((part for part in path.parts[wrap + 1 : -1] if _MASKS.fullmatch(part)), None)
+        mask_of = _MASK.fullmatch(path.stem)
+        if masks or _TEXT.fullmatch(path.name):
+            found[name] = masks or path.name
+        elif mask_of and str(path.with_name(mask_of[1])) in stems:
+            found[name] = f"*_mask{path.suffix}"
+    return found
+
+
+def _check_no_parts(members: Members, label_of: dict[str, str], wrap: int) -> None:
+    """Refuses train/A, train/B, test/A, test/B: parts above classes would pass for classes."""
+    below: dict[str, set[str]] = defaultdict(set)
+    for name, top in label_of.items():
+        # An image right below the top counts as in a folder without a name.
+        below[top].update([*name.split("/")[wrap + 1 : -1], ""][:1])
+    parts = [top for top in below if _PART.fullmatch(top)]
+    named = len(parts) > 1
+    if not named:
+        parts = list(below)
+        inner = next(iter(below.values()), set())
+        # A class may be parted itself: each class/train, class/test is that class.
+        parted = all(map(_PART.fullmatch, inner))
+        if len(parts) < 2 or parted or any(below[part] != inner for part in parts):
+            return
+    shared = sorted(set.intersection(*(below[part] for part in parts)) - {""})
+    if len(shared) < (1 if named else 2):
+        return
+    around = next(iter(label_of)).split("/")[:wrap]
+    place = os.path.join(members.path, *around, sorted(parts)[0])
+    unpack = "unpack it and " if members.path.is_file() else ""
+    raise InputError(
+        f"{members.path}: the same folders ({_some(shared)}) stand below {_some(sorted(parts))}, "
+        f"which are parts and no classes; {unpack}give one part, such as folder:{place}"
+        + ("" if named else ", or if they are classes put their images right below them")
+    )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _wrap(members: Members) -> int:

@@ -1,12 +1,15 @@
 """Bring your own images: a folder or zip with one folder a class."""
 
 import dataclasses
+import itertools
+import sys
 from pathlib import Path
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 from metabone.datasets.archives import open_members
-from metabone.datasets.class_folders import classes_by_folder, stated_beside_classes
+from metabone.datasets.class_folders import classes_by_folder, passed_over, stated_beside_classes
 from metabone.datasets.labelled import (
     LabelledImages,
     Listing,
@@ -15,6 +18,8 @@ from metabone.datasets.labelled import (
     open_labelled,
 )
 from metabone.datasets.stated import NOT_STATED
+
+_MOST_TOLD = 10
 
 
 class Folder(LabelledImages):
@@ -32,7 +37,7 @@ def open_images(
 
     Folders below a class's folder belong to that class. A single folder around all the classes is
     looked through, since zips are often made so. `source.json` beside the classes states citation
-    and licence.
+    and licence. Classes and counts are told on stderr, and what was passed over.
 
     Args:
       path: The folder or zip.
@@ -55,9 +60,19 @@ def open_images(
             fingerprint=members.fingerprint(),
             where=members.where,
         )
-        stated = stated_beside_classes(members)
+        stated, passed = stated_beside_classes(members), passed_over(members)
         images = open_labelled(
             Folder, listing, source=source, size=size, channels=channels, data_dir=data_dir
         )
-    provenance = dataclasses.replace(images.provenance, **stated._asdict())
+    print("; ".join(filter(None, [f"{path}: {_counted(images)}", passed])), file=sys.stderr)
+    conversions = (*filter(None, [passed]), *images.provenance.conversions)
+    provenance = dataclasses.replace(images.provenance, conversions=conversions, **stated._asdict())
     return dataclasses.replace(images, provenance=provenance)
+
+
+def _counted(images: RecordImages) -> str:
+    counts = np.bincount(images.labels).tolist()
+    each = zip(images.class_names, counts, strict=True)
+    told = ", ".join(f"{name} {count}" for name, count in itertools.islice(each, _MOST_TOLD))
+    more = ", ..." if len(counts) > _MOST_TOLD else ""
+    return f"{len(images)} images of {len(counts)} classes: {told}{more}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from metabone.datasets.archives import MAX_FILE_BYTES, open_members
-from metabone.datasets.class_folders import classes_by_folder, stated_beside_classes
+from metabone.datasets.class_folders import classes_by_folder, passed_over, stated_beside_classes
 from metabone.datasets.film_bytes import OwnFilm, film_of_bytes
 from metabone.datasets.progress import progress
 from metabone.datasets.stated import SOURCE_FILE, Stated, stated_by
@@ -169,7 +169,7 @@ def _of_folders(place: Path) -> LabelledFilms:
     with open_members(place) as members:
         class_of = classes_by_folder(members, suffixes=_ANY)
         stated = stated_beside_classes(members)
-        passed = sorted({name.rsplit("/", 1)[-1] for name in members.passed_over})
+        passed = passed_over(members)
     ordered = sorted(class_of, key=lambda name: (class_of[name], name))
     return LabelledFilms(
         place=str(place),
@@ -178,7 +178,7 @@ def _of_folders(place: Path) -> LabelledFilms:
         groups=None,
         sex=None,
         read_bytes=_reader(place),
-        notes=(f"passed over: {', '.join(passed)}",) if passed else (),
+        notes=(passed,) if passed else (),
         stated=stated,
     )
 

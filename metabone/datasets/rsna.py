@@ -200,19 +200,19 @@ def _match(
         file_of[match[1]] = name
     known = {row.id for row in rows}
     told = (
-        _unmatched("rows", sorted(known - set(file_of)), len(rows), "image", labels),
+        _unmatched("rows", sorted(known - set(file_of)), len(rows), "image", members.path),
         _unmatched("images", sorted(set(file_of) - known), len(file_of), "row", labels),
     )
     files = {row.id: file_of[row.id] for row in rows if row.id in file_of}
     return files, tuple(filter(None, told))
 
 
-def _unmatched(what: str, names: Sequence[str], total: int, lack: str, labels: Path) -> str:
+def _unmatched(what: str, names: Sequence[str], total: int, lack: str, place: Path) -> str:
     if not names:
         return ""
-    note = f"{len(names)} of {total} {what} have no {lack} and are left out"
-    check_unmatched(len(names), total, f"{labels}: {note} (the first is {names[0]!a})")
-    return note
+    note = f"{len(names)} of {total} {what} have no {lack}"
+    check_unmatched(len(names), total, f"{place}: {note} (the first is {names[0]!a})")
+    return f"{note} and are left out"
 
 
 def _whole_film(data: bytes, where: str) -> np.ndarray:

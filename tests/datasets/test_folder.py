@@ -58,6 +58,113 @@ def test_folders_below_a_class_belong_to_it(classes, data_dir, film):
     assert load(classes, data_dir).class_counts()["ulna"] == 3
 
 
+def test_classes_and_counts_are_told(classes, data_dir, film, capsys):
+    (classes / "ulna" / "9.png").write_bytes(film(9))
+    load(classes, data_dir)
+    told = f"{classes}: 7 images of 3 classes: femur 2, radius 2, ulna 3\n"
+    assert capsys.readouterr().err == told
+    for number in range(9):
+        (classes / f"x{number}").mkdir()
+        (classes / f"x{number}" / "0.png").write_bytes(film(20 + number))
+    load(classes, data_dir)
+    assert capsys.readouterr().err.endswith(", x4 1, x5 1, x6 1, ...\n")
+
+
+def test_litter_of_other_systems_and_texts_are_passed_over_on_the_record(
+    classes, data_dir, film, capsys
+):
+    plain = load(classes, data_dir)
+    capsys.readouterr()
+    litter = ["Thumbs.db", "Desktop.ini", "Icon\r", "ehthumbs.db", "labels.csv", "README"]
+    litter += ["lost+found/x", "$RECYCLE.BIN/x.png", "@eaDir/0.png/SYNOPHOTO_THUMB_M.jpg"]
+    litter += [".thumbnails/0.png", "__MACOSX/._0.png"]
+    for number, name in enumerate(litter):
+        for place in (classes / name, classes / "ulna" / name):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(film(100 + number))
+    images = load(classes, data_dir)
+    assert images.class_counts() == {"femur": 2, "radius": 2, "ulna": 2}
+    assert images.provenance.sha256 == plain.provenance.sha256
+    note = (
+        "passed over: $RECYCLE.BIN (2 files), .thumbnails (2 files), @eaDir (2 files), "
+        "Desktop.ini (2 files), Icon (2 files), README (2 files), Thumbs.db (2 files), "
+        "__MACOSX (2 files), ehthumbs.db (2 files), labels.csv (2 files), and 1 more"
+    )
+    assert note in images.provenance.conversions
+    assert capsys.readouterr().err.endswith(f"; {note}\n")
+
+
+def test_masks_and_thumbnails_below_a_class_are_no_images_of_it(tmp_path, data_dir, film):
+    root = tmp_path / "covid"
+    for label in ("COVID", "Normal"):
+        for kind in ("images", "masks", "lung_masks", "thumbs"):
+            (root / label / kind).mkdir(parents=True)
+            for n in range(3):
+                (root / label / kind / f"{n}.png").write_bytes(
+                    film(len(label) * 100 + 10 * len(kind) + n)
+                )
+        for n, name in enumerate(["9.png", "9_mask.png", "9_mask_1.png", "8_mask.png"]):
+            (root / label / name).write_bytes(film(len(label) * 50 + n))
+    images = load(root, data_dir)
+    # Nothing is known of 8_mask.png, as there is no 8.png.
+    assert images.class_counts() == {"COVID": 5, "Normal": 5}
+    assert images.provenance.conversions[0] == (
+        "passed over: *_mask.png (4 files), lung_masks (6 files), masks (6 files), thumbs (6 files)"
+    )
+
+
+def test_a_class_called_masks_is_a_class(tmp_path, data_dir, film):
+    for number, name in enumerate(["faces", "masks"]):
+        (tmp_path / "x" / name).mkdir(parents=True)
+        (tmp_path / "x" / name / "0.png").write_bytes(film(number))
+    assert load(tmp_path / "x", data_dir).class_names == ("faces", "masks")
+
+
+def lay_out(root, names, film):
+    for number, name in enumerate(names):
+        (root / name).mkdir(parents=True)
+        (root / name / "0.png").write_bytes(film(number))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("tops", "below", "first"),
+    [
+        (["train", "val", "test"], ["A", "B"], "test"),
+        (["fold_1", "fold_2"], ["A", "B"], "fold_1"),
+        (["Training", "Testing"], ["A"], "Testing"),
+        (["site1", "site2"], ["A", "B"], "site1"),
+    ],
+)
+@pytest.mark.parametrize("wrap", ["", "around/"])
+def test_parts_above_the_classes_are_refused(tops, below, first, wrap, tmp_path, film, one_line):
+    names = [f"{wrap}{top}/{name}" for top in tops for name in below]
+    root = lay_out(tmp_path / "root", names, film)
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", root)
+    for path, how in ((root, "give one part, such as folder:"), (packed, "unpack it and give one")):
+        with pytest.raises(InputError) as caught:
+            load(path, tmp_path / "prepared")
+        given = f"folder:{path}/{wrap}{first}"
+        one_line(caught, f"the same folders ({', '.join(below)}) stand below", how, given)
+    if len(below) > 1:
+        assert load(root / wrap / first, tmp_path / "prepared").class_names == tuple(below)
+
+
+def test_a_part_that_lacks_a_class_is_a_part_all_the_same(tmp_path, film):
+    names = ["train/A", "train/B", "test/A", "chest_xray/train"]
+    with pytest.raises(InputError, match=r"the same folders \(A\) stand below test, train"):
+        load(lay_out(tmp_path / "root", names, film), tmp_path / "prepared")
+
+
+def test_parts_and_other_folders_below_classes_belong_to_the_class(tmp_path, data_dir, film):
+    for at, names in enumerate([["A/train", "A/test", "B/train", "B/test"], ["A/l", "A/r", "B/l"]]):
+        root = lay_out(tmp_path / str(at), names, film)
+        assert load(root, data_dir).class_names == ("A", "B")
+    root = lay_out(tmp_path / "mixed", ["A/l", "A/r", "B/l", "B/r"], film)
+    (root / "A" / "9.png").write_bytes(film(9))
+    assert load(root, data_dir).class_counts() == {"A": 3, "B": 2}
+
+
 @pytest.mark.parametrize("wrap", ["", "bones/"])
 def test_source_json_beside_the_classes_states_citation_and_terms(classes, data_dir, wrap):
     if wrap:

@@ -203,11 +203,11 @@ BAD = {
     "id a path": (change("101,", "../101,"), "id '../101' must be letters"),
     "image without row": (
         change("101,80,M\n", ""),
-        "1 of 6 images have no row and are left out (the first is '101'); at most 10%",
+        "1 of 6 images have no row (the first is '101'); at most 10%",
     ),
     "row without image": (
         drop("images/101.png"),
-        "1 of 6 rows have no image and are left out (the first is '101'); at most 10%",
+        "1 of 6 rows have no image (the first is '101'); at most 10%",
     ),
     "image twice": (write("images/101.jpg", b""), "a second image of '101'"),
     "no image file": (write("images/notes.txt", b"x"), "notes.txt: expected only <id>.jpg"),

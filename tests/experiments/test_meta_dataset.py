@@ -163,7 +163,8 @@ def assert_refused(started, *parts):
     assert status == 2, said
     assert printed == ""
     *before, line = said.splitlines()
-    assert all(each.startswith("meta-training: ") for each in before)  # in memory or streamed
+    # What was counted, and whether it is held in memory or streamed.
+    assert all(each.startswith("meta-training: ") or " images of " in each for each in before)
     assert line.startswith("error: ") and line.isprintable()
     for part in parts:
         assert str(part) in line
