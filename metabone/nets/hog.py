@@ -1,7 +1,11 @@
 """Histograms of oriented gradients: features of an image that nobody had to learn."""
 
+import math
+
 import jax
 import jax.numpy as jnp
+import numpy as np
+from scipy import ndimage
 
 from metabone.errors import InputError
 from metabone.nets.network import Network, NormStats, Params
@@ -14,17 +18,22 @@ _EPSILON = 1e-5
 _GREYS = 127.5
 
 
-def hog_net(cell: int = 8) -> Network:
+def hog_net(cell: int = 8, blur: float = 0.0) -> Network:
     """Histograms of oriented gradients (Dalal and Triggs 2005) as a network without parameters.
 
     Nine orientations over 180 degrees in cells of `cell` x `cell` pixels; blocks of 2 x 2 cells at
-    every cell, each normalised by L2-Hys (clipped at 0.2); no smoothing, no gamma. Of several
-    channels each pixel's steepest counts, of equals the first. With an even `cell` these are
+    every cell, each normalised by L2-Hys (clipped at 0.2); no gamma. Of several channels each
+    pixel's steepest counts, of equals the first. With an even `cell` and no blur these are
     scikit-image's numbers for the same image in uint8.
+
+    Since blocks are normalised, the grain of an even place counts as much as the edge of a bone
+    elsewhere, and it differs with a film's resolution. A blur leaves the bones.
 
     Args:
       cell: side of a cell in pixels; what is beyond whole cells, at the right and below, is left
         out.
+      blur: standard deviation in pixels of a Gaussian that smooths the gradients, which is to
+        smooth the image but for its border; zero for none.
 
     Returns:
       The network: images `[n, H, W, C]` in -1 to 1 to `[n, 36 (H // cell - 1) (W // cell - 1)]`, by
@@ -32,25 +41,27 @@ def hog_net(cell: int = 8) -> Network:
       Zero where an image is flat, and so is the slope.
 
     Raises:
-      InputError: a cell that is not positive; in use, images that are not floats `[n, H, W, C]`, or
-        of fewer than two cells a side.
+      InputError: a cell that is not positive, or a blur below zero; in use, images that are
+        not floats `[n, H, W, C]`, or of fewer than two cells a side.
     """
     if cell < 1:
         raise InputError(f"cell (={cell}): expected at least 1 pixel")
+    if not 0 <= blur < math.inf:
+        raise InputError(f"blur (={blur}): expected at least 0 pixels")
 
     def apply(
         params: Params, norm_stats: NormStats, images: jax.Array, use_batch_stats: bool
     ) -> tuple[jax.Array, NormStats]:
         del params, use_batch_stats
         _check(images, cell)
-        return _blocks(_histograms(images, cell)), norm_stats
+        return _blocks(_histograms(images, cell, blur)), norm_stats
 
     return Network(lambda key, image_shape: ({}, {}), apply)
 
 
-def _histograms(images: jax.Array, cell: int) -> jax.Array:
+def _histograms(images: jax.Array, cell: int, blur: float) -> jax.Array:
     """`[n, H, W, C]` to the gradients' lengths by cell and orientation, `[n, rows, columns, 9]`."""
-    down, across = _central(images, 1), _central(images, 2)
+    down, across = (_smooth(_central(images, axis), blur) for axis in (1, 2))
     squares = down**2 + across**2
     if images.shape[-1] > 1:
         # Whole numbers for images that were uint8, among which the last digits must not decide.
@@ -81,6 +92,18 @@ def _central(images: jax.Array, axis: int) -> jax.Array:
     # Scaled last: before it, a product fused with the difference leaves a rest of equal pixels.
     inner = (after - before) * _GREYS
     return jnp.pad(inner, [(int(a == axis),) * 2 for a in range(images.ndim)])
+
+
+def _smooth(gradients: jax.Array, blur: float) -> jax.Array:
+    """Gradients under a Gaussian; beyond the border they are as at the border."""
+    if not blur:
+        return gradients
+    for axis, formula in ((1, "ij,njwc->niwc"), (2, "ij,nhjc->nhic")):
+        each = np.eye(gradients.shape[axis])
+        weights = ndimage.gaussian_filter1d(each, blur, axis=0, mode="nearest")
+        weights = jnp.asarray(weights, gradients.dtype)
+        gradients = jnp.einsum(formula, weights, gradients, precision=jax.lax.Precision.HIGHEST)
+    return gradients
 
 
 def _blocks(histograms: jax.Array) -> jax.Array:

@@ -17,7 +17,7 @@ from metabone.workflows.film_evaluation import evaluate
 from metabone.workflows.folds import deal_folds, units_of
 from metabone.workflows.given_films import GivenFilms, check_enough, classes_of
 from metabone.workflows.hand_regions import check_regions, hand_regions
-from metabone.workflows.hog_learner import HOG, hog_learner
+from metabone.workflows.hog_learner import HOG, REGION_BLUR, hog_learner
 from metabone.workflows.learned_runs import load_learner
 from metabone.workflows.look import look_of
 from metabone.workflows.model import Familiar, KnownFilms, Model
@@ -99,7 +99,7 @@ def adapt(
         labels, groups = given.labels, given.groups
     names = [f"image {row}" for row in range(len(images))] if given is None else given.files
     found, numbers = classes_of(labels, names, groups, classes)
-    trained = _learner_of(learner, arm, ordered, sex is not False)
+    trained = _learner_of(learner, arm, ordered, sex is not False, bool(regions))
     hands = hand_regions(regions, os.fspath(key_points)) if regions else None
     height, width, channels = trained.image_shape
     view = FilmView((width, width, channels), hands, sex=height > width)
@@ -165,7 +165,7 @@ def adapt(
 
 
 def _learner_of(
-    learner: str | os.PathLike | Trained, arm: str, ordered: bool, sex: bool
+    learner: str | os.PathLike | Trained, arm: str, ordered: bool, sex: bool, regions: bool
 ) -> Trained:
     if not isinstance(learner, str | os.PathLike | Trained):
         raise InputError(
@@ -180,7 +180,7 @@ def _learner_of(
     if arm:
         raise InputError(f"arm {arm!r}: only a run has several learners")
     if name == HOG:
-        return hog_learner(ordered=ordered, sex=sex)
+        return hog_learner(ordered=ordered, sex=sex, blur=REGION_BLUR if regions else 0.0)
     return load_simulated() if name else learner
 
 

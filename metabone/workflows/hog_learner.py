@@ -17,19 +17,26 @@ HOG = "hog"
 
 SIZE = 64
 
+REGION_BLUR = 3.5
+"""Pixels of 64, of the gradients of a hand's region: a film of half the resolution reads alike.
 
-def hog_learner(*, ordered: bool = False, sex: bool = False) -> Trained:
+Chosen among 0, 1.5, 2, 2.5, 3.5 and 5 on real films (docs/hands.md).
+"""
+
+
+def hog_learner(*, ordered: bool = False, sex: bool = False, blur: float = 0.0) -> Trained:
     """The baseline that nobody likes: features of Dalal and Triggs (2005), which nobody trained.
 
     Args:
       ordered: whether classes are stages: proportional odds (McCullagh 1980) instead of a logistic
         head.
       sex: whether a row of pixels below the image tells it, see `sex.with_sex_row`.
+      blur: of the gradients, see `hog_net`; `REGION_BLUR` for regions of hands.
 
     Returns:
       It, without meta-parameters.
     """
-    network = with_head(hog_net(), 0, beside=SEX_WEIGHT if sex else None)
+    network = with_head(hog_net(blur=blur), 0, beside=SEX_WEIGHT if sex else None)
     shape = (SIZE + sex, SIZE, 1)
 
     def learner_for(ways: int) -> MetaLearner:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+from scipy import ndimage
 from skimage.feature import hog
 
 from metabone.episodes.sampling import scale
@@ -16,9 +17,9 @@ from metabone.nets.hog import hog_net
 CELL = 4
 
 
-@partial(jax.jit, static_argnums=1)
-def features_of(images, cell=CELL):
-    return hog_net(cell).apply({}, {}, images, False)[0]
+@partial(jax.jit, static_argnums=(1, 2))
+def features_of(images, cell=CELL, blur=0.0):
+    return hog_net(cell, blur).apply({}, {}, images, False)[0]
 
 
 def of_skimage(image, cell):
@@ -72,6 +73,30 @@ def test_a_ramp_has_one_orientation_shared_by_the_four_cells(axis, orientation, 
     np.testing.assert_allclose(found.reshape(4, 9), expected, atol=1e-5)
 
 
+def test_a_blur_is_that_of_the_image_where_its_border_is_even():
+    image = np.zeros((40, 40, 1), np.uint8)
+    image[14:26, 14:26] = np.random.default_rng(0).integers(0, 256, (12, 12, 1))
+    soft = ndimage.gaussian_filter(image.astype(float), (2, 2, 0))
+    found = features_of(scale(jnp.array(image)[None]), CELL, 2.0)
+    np.testing.assert_allclose(found[0], of_skimage(soft, CELL), atol=1e-3)
+    assert np.abs(found - features_of(scale(jnp.array(image)[None]))).max() > 0.1
+
+
+def test_a_blur_makes_a_film_of_half_the_resolution_alike():
+    grain = np.random.default_rng(0).normal(0, 6, (4, 64, 64))
+    rows, columns = np.mgrid[:64, :64]
+    films = 120 + 60 * np.sin(rows / 9) * np.cos(columns / 7 + np.arange(4)[:, None, None]) + grain
+    halves = films.reshape(4, 32, 2, 32, 2).mean((2, 4))
+    again = ndimage.zoom(halves, (1, 2, 2), order=1, grid_mode=True, mode="nearest")
+    apart = {}
+    for blur in (0.0, 3.5):
+        sharp, soft = (
+            features_of(jnp.array(x)[..., None] / 127.5 - 1, 8, blur) for x in (films, again)
+        )
+        apart[blur] = np.linalg.norm(sharp - soft) / np.linalg.norm(sharp - sharp.mean(0))
+    assert apart[3.5] < 0.5 * apart[0.0]
+
+
 def test_slopes_are_those_of_finite_differences_and_images_may_be_mapped(x64):
     rng = np.random.default_rng(0)
     images = jnp.array(rng.uniform(-1, 1, (2, 8, 8, 1)))
@@ -87,6 +112,7 @@ def test_flat_images_have_no_features_and_no_slopes():
     flat = jnp.full((1, 8, 8, 2), 0.25)
     half = flat.at[:, 5:, 6:].set(-0.5).at[:, 1, 2].set(0.5)
     assert not np.asarray(features_of(flat)).any()
+    assert not np.asarray(features_of(flat, CELL, 2.0)).any()
     slopes = jax.jit(jax.grad(lambda x: features_of(x).sum()))
     assert not np.asarray(slopes(flat)).any()
     assert np.isfinite(slopes(half)).all() and np.asarray(slopes(half)).any()
@@ -101,3 +127,5 @@ def test_images_that_do_not_fit_are_refused():
         features_of(jnp.zeros((2, 15, 40, 1)), 8)
     with pytest.raises(InputError, match=r"cell \(=0\)"):
         hog_net(0)
+    with pytest.raises(InputError, match=r"blur \(=-1\)"):
+        hog_net(blur=-1)
