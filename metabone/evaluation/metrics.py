@@ -46,32 +46,6 @@ def mean_interval(values: ArrayLike) -> Estimate:
     return Estimate(mean=float(values.mean()), ci95=float(ci95), std=std, n=n)
 
 
-def paired_difference(ours: ArrayLike, theirs: ArrayLike) -> Estimate:
-    """Mean of ours - theirs with a 95 % interval, for two rows measured on the same draws.
-
-    What varies from draw to draw and is common to both cancels, so this is far narrower than what
-    two separate intervals suggest.
-
-    Args:
-      ours: [n] figures of one learner.
-      theirs: [n] figures of the other on the same draws in the same order.
-
-    Returns:
-      The mean difference and its interval; it excludes zero where the two differ at the 5 % level.
-
-    Raises:
-      ValueError: the two have different lengths, or as for `mean_interval`.
-
-    Example:
-      >>> paired_difference([0.5, 0.7, 0.6], [0.25, 0.45, 0.35])
-      Estimate(mean=0.25, ci95=..., std=..., n=3)
-    """
-    ours, theirs = _finite(ours, least=2), _finite(theirs, least=2)
-    if ours.shape != theirs.shape:
-        raise ValueError(f"paired rows need the same draws: {len(ours)} against {len(theirs)}")
-    return mean_interval(ours - theirs)
-
-
 def near_normal(values: ArrayLike) -> bool:
     """Whether the mean of these figures is near enough to normal for `mean_interval`.
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 
+from metabone.report.paired_interval import Difference, paired_interval
 from metabone.report.result import Row, select
 from metabone.report.run_folder import read_figures
 
@@ -72,15 +72,8 @@ def why_other_tasks(first: Measured, second: Measured) -> str:
     return ""
 
 
-class Difference(NamedTuple):
-    """A mean over tasks of second - first with the half width of its 95 % interval."""
-
-    mean: float
-    ci95: float
-
-
 def paired_difference(first: Measured, second: Measured, one: Row, other: Row) -> Difference | str:
-    """How far the second run's row is above the first's on the same tasks, by Student's t.
+    """How far the second run's row is above the first's on the same tasks.
 
     Args:
       first: a run.
@@ -101,9 +94,7 @@ def paired_difference(first: Measured, second: Measured, one: Row, other: Row) -
         return f"{who} no figures of single {unit}"
     if len(ours) != len(theirs):
         return f"{len(ours)} and {len(theirs)} {unit}"
-    apart = theirs - ours
-    spread = float(apart.std(ddof=1)) / np.sqrt(len(apart))
-    return Difference(float(apart.mean()), float(stdtrit(len(apart) - 1, 0.975)) * float(spread))
+    return paired_interval(theirs - ours)
 
 
 def _kept(run: Measured, row: Row) -> np.ndarray | None:

@@ -14,6 +14,7 @@ from metabone.errors import InputError
 from metabone.evaluation.simultaneous import SIMULTANEOUS, all_pairs_factor
 from metabone.evaluation.tasks import TaskFigures, measure_tasks, task_measure, task_rows
 from metabone.learners.base import MetaLearner
+from metabone.report.paired_interval import paired_interval
 from metabone.workflows.meta_training import TaskSizes, store_of
 from metabone.workflows.settings import NORMS
 from metabone.workflows.task_table import line_of
@@ -153,11 +154,6 @@ def ranking_of(found: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         for name, mean in zip(order, figures.mean(0), strict=True)
     ]
     for entry, own in zip(ranking[1:], figures.T[1:], strict=True):
-        behind = own - figures[:, 0]
-        error = behind.std(ddof=1) / np.sqrt(len(behind))
-        entry |= {
-            "to_best": float(behind.mean()),
-            "ci95": float(factor * error),
-            "interval": SIMULTANEOUS,
-        }
+        behind = paired_interval(own - figures[:, 0], factor)
+        entry |= {"to_best": behind.mean, "ci95": behind.ci95, "interval": SIMULTANEOUS}
     return ranking

@@ -47,23 +47,6 @@ def test_interval_names_the_draw_that_is_not_finite():
         metrics.mean_interval([0.1, np.nan, 0.2])
 
 
-def test_paired_difference_is_the_paired_t_test(rng):
-    from scipy import stats
-
-    hard = rng.normal(0, 0.1, 40)  # what makes a draw hard is hard for both
-    ours, theirs = 0.7 + hard + rng.normal(0, 0.01, 40), 0.65 + hard + rng.normal(0, 0.01, 40)
-    difference = metrics.paired_difference(ours, theirs)
-    interval = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
-    assert difference.mean - difference.ci95 == pytest.approx(interval.low, abs=1e-12)
-    assert difference.mean + difference.ci95 == pytest.approx(interval.high, abs=1e-12)
-    assert difference.ci95 < 0.2 * metrics.mean_interval(ours).ci95
-
-
-def test_paired_difference_needs_the_same_draws():
-    with pytest.raises(ValueError, match="3 against 2"):
-        metrics.paired_difference([1.0, 2.0, 3.0], [1.0, 2.0])
-
-
 def test_mean_of_skewed_figures_is_near_normal_once_there_are_enough(rng):
     from scipy import stats
 

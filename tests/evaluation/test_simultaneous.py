@@ -94,7 +94,8 @@ def test_learners_that_answer_alike_count_once():
     thrice = np.concatenate([two, two[:, :1], two[:, :1]], axis=1)
     assert all_pairs_factor(thrice) == pytest.approx(all_pairs_factor(two), rel=0.03)
     ranking = ranked(np.concatenate([two, two], axis=1))
-    assert ranking[1]["to_best"] == ranking[1]["ci95"] == 0
+    # That 50 tasks show no difference does not say that there is none.
+    assert ranking[1]["to_best"] == 0 and 0 < ranking[1]["ci95"] < 0.15
     assert {entry["interval"] for entry in ranking[1:]} == {SIMULTANEOUS}
     assert "interval" not in ranking[0]
     assert all_pairs_factor(np.ones((5, 3))) == pytest.approx(stats.t.ppf(0.975, 4))
