@@ -14,9 +14,10 @@ from metabone.episodes.sampling import scale
 from metabone.episodes.types import Examples
 from metabone.learners.embedding import r2d2
 from metabone.nets.networks import conv_net
-from metabone.workflows import hand_regions
+from metabone.workflows import adaptation, hand_regions
 from metabone.workflows.canonical_hands import METHOD
 from metabone.workflows.hand_regions import HandCut, HandRegions
+from metabone.workflows.hog_learner import REGION_BLUR
 from metabone.workflows.learned_runs import features_of
 from metabone.workflows.model import KNOWN, NO_SEX
 from metabone.workflows.prediction_files import write_prediction_files
@@ -252,3 +253,18 @@ def test_what_is_no_hand_model_is_one_line(change, message):
     with pytest.raises(mb.InputError) as caught:
         mb.adapt(films, labels, **dict(learner="hog", regions=SIX) | change)
     assert message in str(caught.value) and str(caught.value).isprintable()
+
+
+def test_gradients_of_regions_are_smoothed_and_those_of_films_as_a_whole_are_not(monkeypatch):
+    told = []
+
+    def record(**given):
+        told.append(given["blur"])
+        raise InterruptedError
+
+    monkeypatch.setattr(adaptation, "hog_learner", record)
+    films, labels = sloped(0)
+    for regions in ("", SIX):
+        with pytest.raises(InterruptedError):
+            mb.adapt(films, labels, learner="hog", regions=regions, ordered=True)
+    assert told == [0.0, REGION_BLUR]
