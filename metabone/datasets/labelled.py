@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -178,7 +179,9 @@ def open_labelled(
       data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
 
     Returns:
-      The images, in the order of the listing.
+      The images, in the order of the listing. Of copies of an image the first alone is among them,
+      as a task could learn from one and be tested on another; the others are counted on stderr and
+      in the provenance.
 
     Raises:
       InputError: A file is no image, or one image stands under two labels.
@@ -219,13 +222,21 @@ def open_labelled(
     notes = (f"{left_out} images that stand under two labels left out",) if left_out else ()
     rows = (record for block in _blocks(len(records)) for record in records.some(block))
     index = [tuple(row[key].decode() for key in ("file", "label", "sha256")) for row in rows]
-    names, labels, sha256s = zip(*index, strict=True)
+    first_of: dict[str, int] = {}
+    for row, (_, _, sha256) in enumerate(index):
+        first_of.setdefault(sha256, row)
+    positions = list(first_of.values())
+    copies = len(index) - len(positions)
+    if copies:
+        notes += (f"{copies} copies of other images of their class left out",)
+        print(f"{source}: {notes[-1]}", file=sys.stderr)
+    names, labels, sha256s = zip(*(index[row] for row in positions), strict=True)
     class_names = tuple(sorted(set(labels)))
     number = {name: label for label, name in enumerate(class_names)}
     lines = sorted(f"{sha256} {label}\n" for sha256, label in zip(sha256s, labels, strict=True))
     return RecordImages(
         records=records,
-        positions=np.arange(len(names)),
+        positions=np.asarray(positions),
         files=names,
         labels=np.asarray([number[label] for label in labels], np.int32),
         class_names=class_names,

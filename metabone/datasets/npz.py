@@ -1,8 +1,11 @@
 """Sets of small images that come as numpy arrays: Omniglot, also in its zips, and MedMNIST."""
 
 import contextlib
+import dataclasses
 import hashlib
 import re
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import tensorflow_datasets as tfds
 
 from metabone.datasets.archives import Members, open_members
 from metabone.datasets.arrays import MAX_IMAGES, MAX_SIDE, encode_png, read_array
+from metabone.datasets.fingerprints import image_fingerprints
 from metabone.datasets.labelled import (
     LabelledImages,
     Listing,
@@ -116,17 +120,24 @@ def open_medmnist(
       data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
 
     Returns:
-      The images by class, named by the labels' numbers with leading zeros.
+      The images by class, named by the labels' numbers with leading zeros. How many images of
+      `test` are copies of images of `train` is told on stderr and in the provenance.
 
     Raises:
       InputError: Another layout, a label beyond range, or one image in two classes.
     """
     builder = RetinaMnist if source.startswith("retinamnist:") else MedMnist
     with open_members(path) as members:
-        listing = _splits(members)
-        return open_labelled(
+        listing, told = _splits(members)
+        images = open_labelled(
             builder, listing, source=source, size=size, channels=channels, data_dir=data_dir
         )
+    for note in told:
+        print(f"{source}: {note}", file=sys.stderr)
+    conversions = (*told, *images.provenance.conversions)
+    return dataclasses.replace(
+        images, provenance=dataclasses.replace(images.provenance, conversions=conversions)
+    )
 
 
 def _drawn_arrays(members: Members) -> Listing:
@@ -181,7 +192,7 @@ def _drawn_files(parts: list[Members]) -> Listing:
     )
 
 
-def _splits(members: Members) -> Listing:
+def _splits(members: Members) -> tuple[Listing, tuple[str, ...]]:
     present = [split for split in _SPLITS if f"{split}_images.npy" in members.names]
     if not present:
         raise InputError(f"{members.path}: holds none of train_images, val_images and test_images")
@@ -214,7 +225,17 @@ def _splits(members: Members) -> Listing:
     label_of = {file: f"{number:0{width}d}" for file, number in number_of.items()}
     if len(set(label_of.values())) < 2:
         raise InputError(f"{members.path}: holds one class, expected two or more")
-    return Listing(by_class(label_of), read, members.fingerprint(), members.where)
+    listing = Listing(by_class(label_of), read, members.fingerprint(), members.where)
+    return listing, _test_copies(images)
+
+
+def _test_copies(images: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    if not {"train", "test"} <= set(images):
+        return ()
+    known = set(image_fingerprints(images["train"]))
+    shared = sum(sha256 in known for sha256 in image_fingerprints(images["test"]))
+    count = len(images["test"])
+    return (f"{shared} of {count} images of test are copies of images of train",) if shared else ()
 
 
 def _check_images(images: np.ndarray, ranks: tuple[int, ...], expected: str, where: str) -> None:

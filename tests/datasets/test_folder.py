@@ -3,8 +3,9 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from metabone.datasets.source import load_images
+from metabone.datasets.source import load_images, open_images
 from metabone.errors import InputError
 
 
@@ -163,6 +164,26 @@ def test_parts_and_other_folders_below_classes_belong_to_the_class(tmp_path, dat
     root = lay_out(tmp_path / "mixed", ["A/l", "A/r", "B/l", "B/r"], film)
     (root / "A" / "9.png").write_bytes(film(9))
     assert load(root, data_dir).class_counts() == {"A": 3, "B": 2}
+
+
+def test_copies_within_a_class_are_used_once_on_the_record(classes, data_dir, film, encode, capsys):
+    plain = load(classes, data_dir)
+    capsys.readouterr()
+    shutil.copy(classes / "ulna" / "2.png", classes / "ulna" / "1.png")
+    (classes / "ulna" / "left").mkdir()
+    # Other bytes, the same pixels.
+    (classes / "ulna" / "left" / "2.png").write_bytes(
+        encode(np.asarray(Image.open(classes / "ulna" / "2.png")), compress_level=0)
+    )
+    images = load(classes, data_dir)
+    assert images.class_counts() == {"femur": 2, "radius": 2, "ulna": 2}
+    assert len(np.unique(images.images, axis=0)) == 6
+    note = "2 copies of other images of their class left out"
+    assert note in images.provenance.conversions and images.provenance.count == 6
+    assert images.provenance.sha256 == plain.provenance.sha256
+    assert f"folder:{classes}: {note}\n" in capsys.readouterr().err
+    some = open_images(f"folder:{classes}", data_dir=str(data_dir), size=16)
+    np.testing.assert_array_equal(some.read(np.arange(6)), images.images)
 
 
 @pytest.mark.parametrize("wrap", ["", "bones/"])

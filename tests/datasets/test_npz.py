@@ -43,6 +43,24 @@ def test_all_splits_of_medmnist_that_are_there_are_read(tmp_path, data_dir):
     np.testing.assert_array_equal(images.images, expected)
 
 
+def test_test_copies_of_train_are_told_and_copies_used_once(tmp_path, data_dir, capsys):
+    plain = medical()
+    arrays = plain | {f"test_{what}": plain[f"train_{what}"][:2] for what in ("images", "labels")}
+    source = tmp_path / "x.npz"
+    plain = load("medmnist", write(tmp_path / "plain.npz", plain, np.savez), data_dir)
+    assert capsys.readouterr().err == ""
+    images = load("medmnist", write(source, arrays, np.savez), data_dir)
+    notes = images.provenance.conversions[1:3]
+    assert notes == (
+        "2 of 2 images of test are copies of images of train",
+        "2 copies of other images of their class left out",
+    )
+    told = [f"medmnist:{source}: {note}" for note in notes]
+    assert sorted(capsys.readouterr().err.splitlines()) == sorted(told)
+    assert images.class_counts() == plain.class_counts()
+    assert images.provenance.sha256 == plain.provenance.sha256
+
+
 def test_retinamnist_is_medmnist_with_its_own_citation(tmp_path, data_dir):
     path = write(tmp_path / "x.npz", medical())
     retina, medmnist = load("retinamnist", path, data_dir), load("medmnist", path, data_dir)
