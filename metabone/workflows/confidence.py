@@ -50,6 +50,23 @@ def wilson(share: float, count: int) -> Share:
     return Share(float(share), max(0.0, float(middle - half)), min(1.0, float(middle + half)))
 
 
+def independent_films(units: np.ndarray) -> int:
+    """How many independent films those of some patients are worth, at least (Kish 1965).
+
+    n^2 / sum m^2 for patients of m films each: their number where all have as many, and fewer
+    where some have more, since what is common to one patient's films weighs by their number.
+
+    Args:
+      units: `[n]` int, alike for films of one patient; n >= 1.
+
+    Example:
+      >>> independent_films(np.array([0, 1, 2, 2])), independent_films(np.array([0, 0, 1, 1]))
+      (2, 2)
+    """
+    _, films = np.unique(units, return_counts=True)
+    return int(len(units) ** 2 // np.sum(films**2))
+
+
 def chance_of(share: float, count: int, guessing: float) -> float:
     """How likely guessing is to be right at least as often: a one-sided exact binomial test.
 

@@ -16,6 +16,7 @@ from metabone.workflows.confidence import (
     conformal_limit,
     conformal_sets,
     fit_temperature,
+    independent_films,
     log_loss,
     probabilities_of,
     wilson,
@@ -34,7 +35,8 @@ class Evaluation:
     Attributes:
       films: how many.
       units: those that are independent: copies and films of one patient count as one. Intervals and
-        the test are of so many.
+        the test are of so many, or of fewer where some have more films, see
+        `confidence.independent_films`.
       folds: parts that were read by what was adapted to the others.
       accuracy: share read rightly, with Wilson's 95 % interval.
       by_class: the same of each class.
@@ -108,7 +110,7 @@ def evaluate(
       ordered: whether classes are stages.
     """
     count = len(labels)
-    independent = len(np.unique(units))
+    independent = independent_films(units)
     answers = logits.argmax(-1)
     right = answers == labels
     commonest = float(np.bincount(labels).max() / count)
@@ -124,11 +126,11 @@ def evaluate(
     temperature = fit_temperature(logits, labels)
     return Evaluation(
         films=count,
-        units=independent,
+        units=len(np.unique(units)),
         folds=int(folds.max()) + 1,
         accuracy=wilson(right.mean(), independent),
         by_class=tuple(
-            wilson(right[labels == k].mean(), len(np.unique(units[labels == k])))
+            wilson(right[labels == k].mean(), independent_films(units[labels == k]))
             for k in range(logits.shape[1])
         ),
         commonest=commonest,

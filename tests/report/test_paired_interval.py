@@ -43,7 +43,7 @@ def test_interval_covers_the_true_difference_in_95_of_100(tasks, faults, repeats
     ("tasks", "faults"), [(30, (0, 0.005)), (100, (0, 0.001)), (30, (0, 0.02))]
 )
 def test_where_hardly_any_task_differs_it_is_never_too_narrow(tasks, faults):
-    # Student's covers 46 to 88 of 100 here.
+    # Student's covers 64 to 86 of 100 here.
     assert coverage(tasks, faults, 0.1, 200) >= 0.95
 
 

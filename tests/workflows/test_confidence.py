@@ -10,6 +10,7 @@ from metabone.workflows.confidence import (
     distances_between,
     familiar_limit,
     fit_temperature,
+    independent_films,
     log_loss,
     probabilities_of,
     wilson,
@@ -29,6 +30,43 @@ def made(seed, count=400, classes=3, sharp=1.0):
 def test_interval_is_scipys_wilson_interval(right, count):
     theirs = binomtest(right, count).proportion_ci(method="wilson")
     np.testing.assert_allclose(wilson(right / count, count)[1:], theirs, atol=1e-12)
+
+
+def coverage(films, share, correlation, count_of):
+    """How often Wilson's interval covers the share of films that are read rightly.
+
+    Args:
+      films: of each patient.
+      share: the truth.
+      correlation: of what two films of one patient give.
+      count_of: from each film's patient to how many are independent.
+    """
+    rng, repeats, hits = np.random.default_rng(0), 1000, 0
+    units = np.repeat(np.arange(len(films)), films)
+    for _ in range(repeats):
+        size = 1 / correlation - 1
+        chances = rng.beta(share * size, (1 - share) * size, len(films))
+        found = wilson((rng.random(len(units)) < chances[units]).mean(), count_of(units))
+        hits += found.low <= share <= found.high
+    return hits / repeats
+
+
+UNEVEN = [1] * 36 + [10] * 4
+
+
+@pytest.mark.parametrize("share", [0.7, 0.9])
+def test_interval_covers_the_share_of_independent_films_and_of_patients_of_many(share):
+    assert 0.93 <= coverage([1] * 40, share, 0.5, independent_films) <= 0.97
+    assert 0.93 <= coverage([4] * 40, share, 0.9, independent_films) <= 0.98
+    assert 0.93 <= coverage(UNEVEN, share, 0.9, independent_films) <= 0.99
+    # Where a few patients have most of the films, the number of patients is too many.
+    assert coverage(UNEVEN, share, 0.9, lambda units: len(np.unique(units))) < 0.9
+
+
+def test_films_of_one_patient_count_as_one_and_those_of_uneven_ones_as_fewer():
+    assert independent_films(np.arange(40)) == independent_films(np.repeat(np.arange(40), 4)) == 40
+    # (36 + 40)^2 / (36 + 4 * 100)
+    assert independent_films(np.repeat(np.arange(40), UNEVEN)) == 13
 
 
 @pytest.mark.parametrize(("right", "count"), [(0, 5), (18, 60), (50, 100)])
