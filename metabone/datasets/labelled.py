@@ -34,9 +34,12 @@ class LabelledImages(RecordBuilder):
       AMBIGUOUS: Largest share of images that may stand under two labels. Published archives have
         some, which are then left out, all copies, on the record. Above it the source is refused;
         the user's own images are always.
+      KEEPS_COPIES: Whether copies of an image within its class stay, where the published tasks need
+        every image of a class.
     """
 
     AMBIGUOUS = 0.0
+    KEEPS_COPIES = False
 
     def features(self) -> tfds.features.FeaturesDict:
         """The file's name for messages, its class by name, and the hash of its pixels as RGB."""
@@ -181,7 +184,7 @@ def open_labelled(
     Returns:
       The images, in the order of the listing. Of copies of an image the first alone is among them,
       as a task could learn from one and be tested on another; the others are counted on stderr and
-      in the provenance.
+      in the provenance. A builder may keep them, see `LabelledImages`.
 
     Raises:
       InputError: A file is no image, or one image stands under two labels.
@@ -226,10 +229,14 @@ def open_labelled(
     for row, (_, _, sha256) in enumerate(index):
         first_of.setdefault(sha256, row)
     positions = list(first_of.values())
-    copies = len(index) - len(positions)
-    if copies:
-        notes += (f"{copies} copies of other images of their class left out",)
-        print(f"{source}: {notes[-1]}", file=sys.stderr)
+    copies = f"{len(index) - len(positions)} copies of other images of their class"
+    if len(positions) < len(index):
+        if builder.KEEPS_COPIES:
+            positions = list(range(len(index)))
+            notes += (f"{copies} kept, as published",)
+        else:
+            notes += (f"{copies} left out",)
+            print(f"{source}: {notes[-1]}", file=sys.stderr)
     names, labels, sha256s = zip(*(index[row] for row in positions), strict=True)
     class_names = tuple(sorted(set(labels)))
     number = {name: label for label, name in enumerate(class_names)}

@@ -88,6 +88,17 @@ def test_omniglot_s_paper_is_white(tmp_path, data_dir):
     np.testing.assert_array_equal(images.images, expected)
 
 
+def test_omniglot_keeps_its_copies_on_the_record(tmp_path, data_dir, capsys):
+    arrays = drawn()
+    arrays["images"][1, 0] = arrays["images"][1, 1]
+    images = load("omniglot", write(tmp_path / "x.npz", arrays), data_dir)
+    assert len(images) == arrays["labels"].size
+    assert "1 copies of other images of their class kept, as published" in (
+        images.provenance.conversions
+    )
+    assert capsys.readouterr().err == ""
+
+
 def omniglot_zips(folder, encode, paper):
     """The official zips; PNG files of one bit."""
     folder.mkdir()
