@@ -1,6 +1,6 @@
 """Learners that read all regions of a film at once: one network over the regions, one answer."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ from metabone.learners.base import MetaLearner
 from metabone.learners.embedding import protonet, r2d2
 from metabone.learners.maml import maml
 from metabone.learners.ordinal import ordinal_head, score_and_cuts
-from metabone.learners.transfer import TrainedParams
 from metabone.nets.film_nets import over_regions
 from metabone.nets.heads import with_head
 from metabone.nets.network import Network
 from metabone.nets.networks import conv_net
+from metabone.nets.stored_features import stored_features
 from metabone.radiograph.films import FilmSet
 from metabone.radiograph.sex import with_sex_row
 from metabone.training.checkpoints import load_checkpoint
@@ -38,7 +38,7 @@ from metabone.workflows.networks import cosine_adam
 
 # Key points are right to a percent of hand length, a few pixels of a region.
 _JITTER = 3
-_STRENGTH = 1e-3
+_AT_ONCE = 32
 
 
 def film_arms(
@@ -107,23 +107,18 @@ class _FilmArms:
 
     def arm(self, name: str) -> Arm:
         """One learner by its name in `film_settings.FILM_LEARNERS`."""
+        network = self._network(self._ways)
         if name.startswith("supervised"):
-            learner, training = self._supervised(name)
+            learner, store, whole = *self._supervised(name), False
+            params = learner.init(jax.random.key(0), store.images.shape[2:])
+
+            def training() -> Any:
+                return params
         else:
-            learner = self._learner(name)
+            learner, store, whole = self._learner(name), self._target, True
             training = partial(self._meta_train, name, learner)
-        return Arm(
-            "all regions, sex",
-            self._network(self._ways),
-            learner,
-            training,
-            None,
-            self._target,
-            learning=name.replace("_", " "),
-            base=False,
-            ordered=True,
-            whole=True,
-        )
+        arm = Arm("all regions, sex", network, learner, training, None, store)
+        return arm._replace(learning=name.replace("_", " "), base=False, ordered=True, whole=whole)
 
     def _network(self, outputs: int, *, ordinal: bool = False) -> Network:
         return film_network(self._config, self._shape[0], outputs, ordinal=ordinal)
@@ -151,13 +146,13 @@ class _FilmArms:
     def _meta_train(self, name: str, learner: MetaLearner) -> Any:
         config = self._config
         outer = Outer(
-            cosine_adam(config.film_rate, config.film_steps, 0.05),
-            config.film_steps,
+            cosine_adam(config.film_rate, config.film_tasks, 0.05),
+            config.film_tasks,
             config.film_batch,
             clip=1.0,
             mapping="overlap" if config.film_batch > 1 else "scan",
             validate_every=config.film_validate_every,
-            validation_tasks=40,
+            validation_tasks=20,
             seed=config.seed,
         )
         if self._trained is not None:
@@ -173,20 +168,23 @@ class _FilmArms:
         )
         return trained.best_state.meta_params
 
-    def _supervised(self, name: str) -> tuple[MetaLearner, Callable[[], Any]]:
-        """Bone age learned by ordinary training; then cut points of the score, or a linear head."""
-        score = self._network(1)
-        if name == "supervised_cuts":
-            learner = ordinal_head(score, self._ways, strength=_STRENGTH)
-            return learner, lambda: TrainedParams(*self._score(score)[:2])
-        body = self._network(0)
-        learner = ordinal_head(body, self._ways, strength=1e-2)
-
-        def training() -> TrainedParams:
-            state = self._score(score)
-            return TrainedParams(_of_body(body, state.params, self._shape), state.norm_stats)
-
-        return learner, training
+    def _supervised(self, name: str) -> tuple[MetaLearner, ImageStore]:
+        """Bone age learned by ordinary training; a task sees what that makes of each film."""
+        score, body = self._network(1), self._network(0)
+        state = self._score(score)
+        network, params, strength = score, state.params, 1e-3
+        if name == "supervised_linear":
+            network, strength = body, 1e-2
+            params = _of_body(body, state.params, self._shape)
+        told = jax.jit(
+            lambda films: network.apply(params, state.norm_stats, scale(films), False)[0]
+        )
+        films = np.asarray(self._target.images)
+        starts = range(0, len(films), _AT_ONCE)
+        found = np.concatenate([told(films[at : at + _AT_ONCE]) for at in starts])
+        # As if of one region: a film is one example.
+        store = jax.device_put(self._target._replace(images=found[:, None]))
+        return ordinal_head(stored_features(), self._ways, strength=strength), store
 
     def _score(self, network: Network) -> SupervisedState:
         """A network that tells bone age, standardised, trained once for all that stand on it."""

@@ -28,7 +28,8 @@ class FilmNetSettings(LearnerSettings):
     film_filters: int = _films(32, "Filters of the four blocks that read each region.")
     film_hidden: tuple[int, ...] = _films((64,), "Nodes over all regions.")
     film_sex_weight: float = _films(1.0, "What sex, -1 or 1, is multiplied by beside the maps.")
-    film_steps: int = _films(400, "Outer steps, or minibatches where training is supervised.")
+    film_steps: int = _films(400, "Minibatches where training is supervised.")
+    film_tasks: int = _films(250, "Outer steps where it is by tasks: about as many films seen.")
     film_rate: float = _films(3e-3, "Adam's rate, falling to a twentieth.")
     film_batch: int = _films(1, "Tasks an outer step.")
     film_minibatch: int = _films(32, "Films of a minibatch.")
@@ -37,7 +38,7 @@ class FilmNetSettings(LearnerSettings):
     film_inner_rate: float = _films(0.1, "Inner rate of MAML and ANIL.")
     film_inner_steps: int = _films(2, "Inner steps while meta-training.")
     film_test_steps: int = _films(20, "Inner steps when tested.")
-    film_validate_every: int = _films(100, "Outer steps between validations.")
+    film_validate_every: int = _films(50, "Outer steps between validations.")
 
 
 def check_film_nets(config: FilmNetSettings) -> None:
@@ -47,7 +48,16 @@ def check_film_nets(config: FilmNetSettings) -> None:
         raise InputError(
             f"--film_learners={unknown[0]}: expected some of {', '.join(FILM_LEARNERS)}"
         )
-    counts = ("filters", "steps", "batch", "minibatch", "shots", "queries", "validate_every")
+    counts = (
+        "filters",
+        "steps",
+        "tasks",
+        "batch",
+        "minibatch",
+        "shots",
+        "queries",
+        "validate_every",
+    )
     check_least(config, {f"film_{name}": 1 for name in counts})
     check_least(config, {"film_inner_steps": 1, "film_test_steps": 0})
     check_positive(config, ("film_rate", "film_inner_rate", "film_sex_weight"))

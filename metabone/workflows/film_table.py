@@ -130,7 +130,8 @@ def _measure(
 ) -> None:
     several = len(films.region_names) > 1
     model = arm.model.split(",")[0]
-    draws = reading.draws or (_COSTLY.get((learning, model), 100) if several else 100)
+    costly = 50 if arm.whole else _COSTLY.get((learning, model), 100)
+    draws = reading.draws or (costly if several else 100)
     for shots, program in programs.items():
         compiled = program.result()
         labels = {"learning": learning, "model": arm.model, "shots": shots}

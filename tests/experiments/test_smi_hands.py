@@ -44,6 +44,7 @@ LEAST = dict(
     film_filters=2,
     film_hidden=(4,),
     film_steps=2,
+    film_tasks=2,
     film_minibatch=4,
     film_shots=1,
     film_queries=1,
