@@ -7,7 +7,7 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from metabone.errors import InputError
@@ -51,8 +51,10 @@ class Members:
         names: Iterable[str],
         folders: Iterable[str],
         archive: zipfile.ZipFile | None,
+        stored_as: Mapping[str, str] | None = None,
     ):
         self.path = path
+        self._stored_as = stored_as or {}
         listed_names = sorted(names)
         self.names = tuple(name for name in listed_names if not litter_in(name))
         self.passed_over = tuple(name for name in listed_names if litter_in(name))
@@ -74,7 +76,7 @@ class Members:
         """
         try:
             if self._archive:
-                return self._archive.read(name)
+                return self._archive.read(self._stored_as[name])
             with open(self.path / name, "rb") as file:
                 data = file.read(MAX_FILE_BYTES + 1)
         except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError):
@@ -128,12 +130,17 @@ def open_members(path: Path) -> Iterator[Members]:
         for info in infos:
             _check_member(info, path)
         _check_total(infos, path)
-        names = [info.filename for info in infos if not info.is_dir()]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise InputError(f"{path}: holds '{twice}' twice")
-        folders = [info.filename.rstrip("/") for info in infos if info.is_dir()]
-        yield Members(path, names, folders, archive)
+        names, folders, stored_as = [], [], {}
+        for info in infos:
+            name = _name(info)
+            if name in stored_as:
+                raise InputError(f"{path}: holds '{name}' twice")
+            if name.endswith("/"):
+                folders.append(name.rstrip("/"))
+            else:
+                names.append(name)
+                stored_as[name] = info.filename
+        yield Members(path, names, folders, archive, stored_as)
 
 
 def _walk(path: Path) -> tuple[list[str], list[str]]:
@@ -142,13 +149,17 @@ def _walk(path: Path) -> tuple[list[str], list[str]]:
         raise InputError(f"{error.filename}: cannot be read ({error.strerror})")
 
     names, folders = [], []
-    for parent, inner, files in os.walk(path, onerror=refuse):
+    for parent, inner, files in os.walk(path, onerror=refuse, followlinks=True):
         base = Path(parent).relative_to(path)
-        for folder in inner:
+        for folder in tuple(inner):
             name = (base / folder).as_posix()
-            _check_printable(name, path)
-            if (path / name).is_symlink() and not litter_in(name):
-                raise InputError(f"{path / name}: a link to a folder; links are not followed")
+            linked = (path / name).is_symlink()
+            if litter_in(name):
+                inner[:] = [each for each in inner if each != folder or not linked]
+            else:
+                _check_printable(name, path)
+                if linked:
+                    _check_link(path, path / name)
             folders.append(name)
         for file in files:
             name = (base / file).as_posix()
@@ -158,6 +169,18 @@ def _walk(path: Path) -> tuple[list[str], list[str]]:
                     raise InputError(f"{path / name}: not a regular file")
             names.append(name)
     return names, folders
+
+
+def _check_link(root: Path, link: Path) -> None:
+    """Refuses a link to a folder that leads out of the root, or round in a circle."""
+    target = link.resolve()
+    if not target.is_relative_to(root.resolve()):
+        raise InputError(f"{link}: a link that leads out of {root}; links are followed inside it")
+    around = root
+    for part in ("", *link.parent.relative_to(root).parts):
+        around = around / part
+        if around.resolve().is_relative_to(target):
+            raise InputError(f"{link}: a link to a folder that holds it")
 
 
 def litter_in(name: str) -> str:
@@ -176,19 +199,19 @@ def _check_printable(name: str, path: Path) -> None:
         raise InputError(f"{path}: holds {name!a}, a name with characters that cannot be printed")
 
 
+def _name(info: zipfile.ZipInfo) -> str:
+    # Some programs on Windows part folders by backslashes.
+    return info.filename.replace("\\", "/")
+
+
 def _check_member(info: zipfile.ZipInfo, path: Path) -> None:
-    name = info.filename
+    name = _name(info)
     parts = name.split("/")
     # `orig_filename` still shows a NUL, which `filename` is cut at.
-    if (
-        ".." in parts
-        or parts[0] == ""
-        or "\\" in info.orig_filename
-        or "\0" in info.orig_filename
-        or ":" in parts[0]
-    ):
+    if ".." in parts or parts[0] == "" or "\0" in info.orig_filename or ":" in parts[0]:
         raise InputError(f"{path}: holds {info.orig_filename!a}, a name that leads out of the zip")
-    _check_printable(name, path)
+    if not litter_in(name):
+        _check_printable(name, path)
     if stat.S_ISLNK(info.external_attr >> 16):
         raise InputError(f"{path}: holds '{name}', a link and no file")
     if info.flag_bits & 0x1:

@@ -1,6 +1,7 @@
 import os
 import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ def write_zip(path, members, **options):
 
 def test_a_folder_and_its_zip_read_alike(tmp_path):
     members = [("b/2.png", b"two"), ("a/1.png", b"one"), (".DS_Store", b""), ("__MACOSX/x", b"")]
+    members.append(("a/Icon\r", b""))
     for name, data in members:
         file = tmp_path / "folder" / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +47,8 @@ def test_a_fingerprint_follows_content_and_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../out.png", "a/../../out.png", "/etc/out.png", "..\\out.png", "C:/out.png"]
+    "name",
+    ["../out.png", "a/../../out.png", "/etc/out.png", "..\\out.png", "\\out.png", "C:\\out.png"],
 )
 def test_a_name_that_leads_out_is_refused(name, tmp_path, one_line):
     path = write_zip(tmp_path / "slip.zip", [(name, b"x")])
@@ -147,9 +150,60 @@ def test_a_pipe_in_a_folder_is_refused_and_not_waited_for(tmp_path):
         pass
 
 
-def test_a_link_to_a_folder_is_refused(tmp_path):
-    (tmp_path / "loop").symlink_to(tmp_path)
-    with pytest.raises(InputError, match="links are not followed"), open_members(tmp_path):
+def test_a_link_to_a_folder_is_followed_inside_the_root(tmp_path):
+    (tmp_path / "kept" / "deep").mkdir(parents=True)
+    (tmp_path / "kept" / "deep" / "1.png").write_bytes(b"one")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a").symlink_to("../kept/deep")
+    with open_members(tmp_path) as members:
+        assert members.names == ("kept/deep/1.png", "other/a/1.png")
+        assert members.read("other/a/1.png") == b"one"
+
+
+@pytest.mark.parametrize(
+    ("link", "to", "message"),
+    [
+        ("root/a", "../outside", "leads out of"),
+        ("root/a", "/etc", "leads out of"),
+        ("root/a", "../root2", "leads out of"),
+        ("root/a", ".", "a link to a folder that holds it"),
+        ("root/deep/a", "..", "a link to a folder that holds it"),
+    ],
+)
+def test_a_link_to_a_folder_outside_or_around_is_refused(link, to, message, tmp_path, one_line):
+    for folder in ("root/deep", "outside", "root2"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / link).symlink_to(to)
+    with pytest.raises(InputError) as caught, open_members(tmp_path / "root"):
+        pass
+    one_line(caught, str(tmp_path / link), message)
+
+
+def test_links_that_go_round_are_refused_from_wherever_they_are_read(tmp_path, monkeypatch):
+    for here, there in (("a", "b"), ("b", "a")):
+        (tmp_path / here).mkdir()
+        (tmp_path / here / "to").symlink_to(tmp_path / there)
+    monkeypatch.chdir(tmp_path)
+    for root in (tmp_path, Path(".")):
+        with pytest.raises(InputError, match="that holds it"), open_members(root):
+            pass
+
+
+def test_litter_that_is_a_link_is_not_followed(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"1")
+    (tmp_path / ".around").symlink_to(tmp_path)
+    with open_members(tmp_path) as members:
+        assert members.names == ("a.png",) and members.passed_over == ()
+
+
+def test_a_zip_written_with_backslashes_reads_as_any_other(tmp_path):
+    names = [("b\\", b""), ("b\\2.png", b"two"), ("a\\deep\\1.png", b"one")]
+    with open_members(write_zip(tmp_path / "x.zip", names)) as members:
+        assert members.names == ("a/deep/1.png", "b/2.png")
+        assert members.folders == ("a", "a/deep", "b")
+        assert members.read("a/deep/1.png") == b"one" and members.read("b/2.png") == b"two"
+    twice = write_zip(tmp_path / "y.zip", [("a\\1.png", b"1"), ("a/1.png", b"2")])
+    with pytest.raises(InputError, match=r"holds 'a/1\.png' twice"), open_members(twice):
         pass
 
 
