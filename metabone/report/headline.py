@@ -113,13 +113,16 @@ def _meta_against_base(rows: Sequence[Row], show: Presentation) -> str:
     above = sum(g.difference > 0 for g in found)
     clear = sum(g.clear for g in found)
     each = "cell" if len(found) == 1 else "cells"
+    apart = "the two 95 % intervals together"
+    if all(gain.paired for gain in found):
+        apart = "the 95 % interval of the difference, paired by task"
     below = [f"{g.model} at {shots_in_words(g.shots)}" for g in found if g.difference <= 0]
     few = len(below) <= _MOST_EXCEPTIONS
     exceptions = f" It is not in: {', '.join(below)}." if below and few else ""
     return (
         f"Meta-learning is above base learning in {above} of {len(found)} {each} (same network, "
-        f"same number of {show.noun} a class), in {clear} of them by more than the two "
-        f"95 % intervals together.{exceptions}"
+        f"same number of {show.noun} a class), in {clear} of them by more than "
+        f"{apart}.{exceptions}"
     )
 
 

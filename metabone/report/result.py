@@ -221,8 +221,10 @@ class Gain(NamedTuple):
       model: network of both.
       shots: support images a class of both.
       difference: of the two means, in the metric's own scale.
-      together: sum of the two half widths, or None if an interval is missing.
+      together: half width of the difference where it is paired, else the sum of the two half
+        widths, or None if an interval is missing.
       metric: what was measured.
+      paired: whether the interval is of differences on the same tasks.
     """
 
     model: str
@@ -230,10 +232,11 @@ class Gain(NamedTuple):
     difference: float
     together: float | None
     metric: str
+    paired: bool = False
 
     @property
     def clear(self) -> bool:
-        """Whether the two intervals do not even touch, with meta above."""
+        """Whether meta is above by more than the interval, or intervals, allow."""
         return self.together is not None and self.difference > self.together
 
 
@@ -251,7 +254,8 @@ def gains(rows: Sequence[Row]) -> list[Gain]:
                 continue
             meta, base = cell["meta"], cell["base"]
             sign = 1.0 if scale_of(meta["metric"]).higher_is_better else -1.0
-            widths = [meta.get("ci95"), base.get("ci95")]
+            paired = base.get("to_meta_ci95")
+            widths = [meta.get("ci95"), base.get("ci95")] if paired is None else [paired]
             found.append(
                 Gain(
                     model=model,
@@ -259,6 +263,7 @@ def gains(rows: Sequence[Row]) -> list[Gain]:
                     difference=sign * (meta["mean"] - base["mean"]),
                     together=None if None in widths else sum(widths),
                     metric=meta["metric"],
+                    paired=paired is not None,
                 )
             )
     return found

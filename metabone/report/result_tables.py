@@ -120,7 +120,7 @@ def first_draws_table(
 def gains_table(
     result: Result, norm: str | None = "inductive", presentation: Presentation | None = None
 ) -> Table | None:
-    """Meta minus base by model and shots, with the sum of the two half widths."""
+    """Meta minus base by model and shots, with the half width that makes it clear."""
     readings = readings_of(result, norm)
     found = {name: gains(rows) for name, rows in readings.items()}
     every = [gain for own in found.values() for gain in own]
@@ -152,7 +152,13 @@ def gains_table(
         ),
         notes=(
             ("Positive: meta has the smaller error. " if not scale.higher_is_better else "")
-            + "In brackets the sum of the two half widths: a difference beyond it is clear.",
+            + "In brackets "
+            + (
+                "half of its 95 % interval, paired by task"
+                if all(gain.paired for gain in every)
+                else "the sum of the two half widths"
+            )
+            + ": a difference beyond it is clear.",
         ),
     )
 

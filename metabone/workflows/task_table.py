@@ -17,6 +17,7 @@ from metabone.learners.base import MetaLearner, predictor
 from metabone.learners.transfer import scratch
 from metabone.nets.network import Network
 from metabone.nets.networks import fully_connected
+from metabone.report.paired_interval import paired_interval
 from metabone.report.published import min_kang_2018_table_2
 from metabone.training.progress import ProgressLine
 from metabone.training.run import Run
@@ -134,7 +135,10 @@ def fill_task_table(arms: Iterator[Arm], run: Run, table: TaskTable) -> None:
             labels = {"learning": learning, "model": arm.model, "shots": shots}
             paper = min_kang_2018_table_2(**labels) if table.published else None
             keep_accuracies(run, labels, figures.accuracies)
-            run.results.append(*task_rows(figures, NORMS, **labels, paper=paper))
+            rows = task_rows(figures, NORMS, **labels, paper=paper)
+            if learning == "base":
+                _pair_with_meta(run, labels, rows, figures.accuracies)
+            run.results.append(*rows)
 
 
 def fill_head_table(
@@ -191,6 +195,17 @@ def keep_accuracies(run: Run, labels: Mapping[str, Any], accuracies: np.ndarray)
     part = folder / f"{name}.part.npy"
     np.save(part, accuracies)
     part.replace(folder / f"{name}.npy")
+
+
+def _pair_with_meta(
+    run: Run, labels: Mapping[str, Any], rows: Sequence[dict[str, Any]], base: np.ndarray
+) -> None:
+    """Adds `to_meta_ci95`, the half width of meta minus base on the same tasks, to base's rows."""
+    kept = run.path / "accuracies" / f"meta-{labels['model']}-{labels['shots']}.npy"
+    if kept.exists():
+        apart = np.load(kept, allow_pickle=False) - base
+        for index, row in enumerate(rows):
+            row["to_meta_ci95"] = paired_interval(apart[:, index]).ci95
 
 
 def _chosen(table: TaskTable, run: Run, arm: Arm, shots: int, measure: Measure) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats
 
 from experiments.meta_dataset import with_possible_shots
 from experiments.meta_dataset_settings import MetaDatasetSettings, candidates
@@ -261,6 +262,25 @@ def fill(folder, **changes):
     table = TaskTable(*sizes, candidates(config), config.search_tasks, searched, False, 0)
     fill_task_table([arm], run, table)
     return run.results
+
+
+def test_rows_of_base_have_the_paired_interval_of_meta_minus_base(tmp_path, spied, monkeypatch):
+    common = np.linspace(0.2, 0.8, 5)[:, None] * [1, 1]  # what makes a task hard is hard for both
+    apart = np.array([[0.1, 0.02], [0.12, 0.04], [0.09, 0.03], [0.11, 0.02], [0.1, 0.05]])
+
+    def measure_tasks(measure, options, *args, **kwargs):
+        own = common + (0 if options else apart)
+        return TaskFigures(own, 0 * own)
+
+    monkeypatch.setattr(task_table, "measure_tasks", measure_tasks)
+    results = fill(tmp_path / "run", tasks=5)
+    for row in results.get("rows", []):
+        if row["learning"] == "meta":
+            assert "to_meta_ci95" not in row
+            continue
+        column = ["inductive", "transductive"].index(row["norm"])
+        expected = stats.t.ppf(0.975, 4) * stats.sem(apart[:, column])
+        assert row["to_meta_ci95"] == pytest.approx(expected) and expected < row["ci95"] / 5
 
 
 def test_base_learning_uses_the_best_choice_of_its_search_and_searches_once(tmp_path, spied):

@@ -63,6 +63,13 @@ def test_gain_within_the_intervals_is_not_clear():
     assert not result.gains(rows)[0].clear
 
 
+def test_gain_on_the_same_tasks_is_clear_by_their_paired_interval():
+    rows = [cell("base", 0.50, 0.02, to_meta_ci95=0.01), cell("meta", 0.53, 0.02)]
+    (gain,) = result.gains(rows)
+    assert gain.together == 0.01 and gain.paired and gain.clear
+    assert not result.gains([cell("base", 0.5), cell("meta", 0.6)])[0].paired
+
+
 def test_smaller_error_is_a_gain():
     rows = [cell("base", 12.0, 0.5, metric="mae"), cell("meta", 9.0, 0.5, metric="mae")]
     assert result.gains(rows)[0].difference == pytest.approx(3.0)

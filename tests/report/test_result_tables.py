@@ -107,6 +107,15 @@ def test_gains_have_their_sign_and_the_intervals_together(result_of):
     ]
 
 
+def test_gains_on_the_same_tasks_say_that_they_are_paired(result_of):
+    plain = result_of()
+    paired = {**plain, "rows": [{**row, "to_meta_ci95": 0.005} for row in plain["rows"]]}
+    table = result_tables.gains_table(paired)
+    assert texts(table)[0] == ["pretrained", "+11.0 (0.5)", "+11.0 (0.5)", "+11.0 (0.5)"]
+    assert table.notes[-1].startswith("In brackets half of its 95 % interval, paired by task")
+    assert "sum of the two" in result_tables.gains_table(plain).notes[-1]
+
+
 def test_region_table_ends_in_the_published_regions(result_of):
     table = film_tables.region_table(result_of())
     assert table.columns[2:] == (*(f"region {i}" for i in range(1, 7)), "vote")
