@@ -88,12 +88,26 @@ def passed_over(members: Members) -> str:
     """
     found = Counter(litter_in(name) for name in members.passed_over)
     found.update(_beside(members).values())
+    return passed_in_words(found)
+
+
+def passed_in_words(found: Counter[str]) -> str:
+    """What was passed over and how many files of it, one sentence; empty for nothing.
+
+    >>> passed_in_words(Counter({"Thumbs.db": 1, "masks": 3}))
+    'passed over: Thumbs.db, masks (3 files)'
+    """
     told = [
         "".join(filter(str.isprintable, what)) + (f" ({count} files)" if count > 1 else "")
         for what, count in sorted(found.items())
     ]
     more = [f"and {len(told) - _MOST_TOLD} more"] if len(told) > _MOST_TOLD else []
     return f"passed over: {', '.join([*told[:_MOST_TOLD], *more])}" if told else ""
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name is of a table, a README or terms, which often lie beside images."""
+    return _TEXT.fullmatch(name) is not None
 
 
 def _beside(members: Members) -> dict[str, str]:
@@ -105,7 +119,7 @@ def _beside(members: Members) -> dict[str, str]:
         path = PurePosixPath(name)
         masks = next((part for part in path.parts[wrap + 1 : -1] if _MASKS.fullmatch(part)), None)
         mask_of = _MASK.fullmatch(path.stem)
-        if masks or _TEXT.fullmatch(path.name):
+        if masks or is_text(path.name):
             found[name] = masks or path.name
         elif mask_of and str(path.with_name(mask_of[1])) in stems:
             found[name] = f"*_mask{path.suffix}"

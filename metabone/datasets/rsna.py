@@ -13,7 +13,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from metabone.datasets import reading
-from metabone.datasets.archives import Members, open_members
+from metabone.datasets.archives import Members, litter_in, open_members
+from metabone.datasets.class_folders import is_text, passed_in_words
 from metabone.datasets.film_groups import kept_together
 from metabone.datasets.fingerprints import check_one_label, content_sha256, image_fingerprints
 from metabone.datasets.hand_labels import HandLabel, check_unmatched, read_hand_labels
@@ -188,10 +189,14 @@ def _open_images(path: Path) -> Iterator[Members]:
 def _match(
     rows: Sequence[HandLabel], members: Members, labels: Path
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The file of each row that has one, in order of the rows, and what has no partner."""
+    """The file of each row that has one, in order of the rows; and what is left out."""
     file_of: dict[str, str] = {}
+    passed = Counter(map(litter_in, members.passed_over))
     for name in members.names:
         base = name.rsplit("/", 1)[-1]
+        if is_text(base):
+            passed[base] += 1
+            continue
         match = _IMAGE_NAME.fullmatch(base)
         if not match:
             raise InputError(f"{members.where(name)}: expected only <id>.jpg or <id>.png")
@@ -202,6 +207,7 @@ def _match(
     told = (
         _unmatched("rows", sorted(known - set(file_of)), len(rows), "image", members.path),
         _unmatched("images", sorted(set(file_of) - known), len(file_of), "row", labels),
+        passed_in_words(passed),
     )
     files = {row.id: file_of[row.id] for row in rows if row.id in file_of}
     return files, tuple(filter(None, told))

@@ -116,6 +116,10 @@ class FilmTarget(NamedTuple):
 
 
 def _check_enough(classes, class_names, patients, most: tuple[int, int]) -> None:
+    counts = [int(np.sum(np.asarray(classes) == label)) for label in range(len(class_names))]
+    if 0 in counts:
+        empty, told = class_names[counts.index(0)], ", ".join(map(str, counts))
+        raise InputError(f"class '{empty}' has no film (films of each class: {told})")
     store = build_store(classes, classes, class_names=class_names, groups=patients)
     check_enough(store, len(class_names), *most, class_names)
 

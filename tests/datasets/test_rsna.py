@@ -158,6 +158,15 @@ def test_a_few_films_or_rows_without_a_partner_are_left_out_and_told(
     assert list(films.provenance.conversions[:2]) == told
 
 
+def test_litter_and_texts_beside_films_are_passed_over_on_the_record(rsna_dir, data_dir, capsys):
+    for name in ("Thumbs.db", "README.txt", "boneage.csv", ".DS_Store"):
+        (rsna_dir / "images" / name).write_bytes(b"x")
+    films = load(rsna_dir, data_dir)
+    told = "passed over: .DS_Store, README.txt, Thumbs.db, boneage.csv"
+    assert len(films) == 6 and films.provenance.conversions[0] == told
+    assert capsys.readouterr().err == f"{rsna_dir}: {told}\n"
+
+
 def test_films_of_unknown_sex_are_read(rsna_dir, data_dir):
     text = (rsna_dir / "labels.csv").read_text()
     (rsna_dir / "labels.csv").write_text(text.replace(",F", ",").replace(",M", ",U"))

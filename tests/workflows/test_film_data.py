@@ -8,7 +8,7 @@ import pytest
 from metabone.errors import InputError
 from metabone.provenance import Provenance
 from metabone.radiograph.films import FilmSet
-from metabone.workflows.film_data import apart, hands_to_learn
+from metabone.workflows.film_data import apart, check_enough_films, hands_to_learn
 from metabone.workflows.settings import LearnerSettings
 
 
@@ -55,6 +55,14 @@ def test_hands_to_learn_from_are_parted_for_validation_and_recorded(tmp_path):
     assert (len(parts.train), len(parts.validation), len(parts.target)) == (50, 10, 20)
     assert run.said["meta_classes"] == {"train": ["50 hands"], "validation": ["10 hands"]}
     assert data[0]["role"] == "meta" and data[0]["source"] == "hands:there"
+
+
+def test_a_class_without_films_is_named():
+    films = dataclasses.replace(_films(6), class_names=("young", "old", "older"))
+    with pytest.raises(InputError) as caught:
+        check_enough_films(films, (1, 1))
+    assert str(caught.value) == "class 'older' has no film (films of each class: 3, 3, 0)"
+    check_enough_films(_films(6), (1, 1))
 
 
 def test_too_few_hands_are_refused(tmp_path):
