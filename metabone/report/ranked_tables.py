@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from metabone.report.result import Result, Row, chance_of, data_label, scale_of
+from metabone.report.row_tables import diverged_note
 from metabone.report.tables import ABSENT, Cell, Table
 
 
@@ -28,7 +29,7 @@ def ranking_table(result: Result) -> Table | None:
         notes=(
             *(() if chance is None else (f"Chance: {scale.figure(chance)} {scale.unit}.",)),
             _what_holds(found),
-            *_diverged([row for row in result.get("rows", ()) if "learning" in row], "learning"),
+            *diverged_note(result.get("rows", ()), "learning"),
         ),
     )
 
@@ -72,15 +73,5 @@ def search_table(result: Result) -> Table | None:
         columns=("model", "shots", *names, scale.heading.lower(), ""),
         labels=1,
         rows=tuple(rows),
-        notes=_diverged(found, "model"),
+        notes=diverged_note(found, "model"),
     )
-
-
-def _diverged(rows: Sequence[Row], name: str) -> tuple[str, ...]:
-    """Of what answers were lost, by the largest share of each."""
-    most: dict[str, float] = {}
-    for row in rows:
-        if row.get("not_finite"):
-            most[row[name]] = max(most.get(row[name], 0.0), row["not_finite"])
-    told = ", ".join(f"{who} up to {100 * share:.1f} %" for who, share in most.items())
-    return (f"Answers that are not finite count as wrong: {told}.",) if told else ()

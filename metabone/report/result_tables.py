@@ -26,6 +26,7 @@ from metabone.report.row_tables import (
     chance_note,
     conditions_note,
     covers_note,
+    diverged_note,
     draws_note,
     mean_cell,
     table_of,
@@ -89,6 +90,7 @@ def results_table(
     told += [str(learners)] if learners else []
     notes = (
         *chance_note(result, rows),
+        *diverged_note(rows, "learning", "model"),
         *draws_note(rows),
         *covers_note(rows),
         *told,

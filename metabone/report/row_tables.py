@@ -104,6 +104,22 @@ def covers_note(rows: Sequence[Row]) -> tuple[str, ...]:
     return (f"Intervals cover {' or '.join(covers)}.{narrower}",)
 
 
+def diverged_note(rows: Sequence[Row], *names: str) -> tuple[str, ...]:
+    """Whose answers were not finite and count as wrong, each with its largest share.
+
+    Args:
+      rows: of which those with `not_finite` are told.
+      *names: fields that say whose they are.
+    """
+    most: dict[str, float] = {}
+    for row in rows:
+        if row.get("not_finite"):
+            who = " ".join(str(row.get(name)) for name in names)
+            most[who] = max(most.get(who, 0.0), row["not_finite"])
+    told = ", ".join(f"{who} up to {max(100 * share, 0.1):.1f} %" for who, share in most.items())
+    return (f"Answers that are not finite count as wrong: {told}.",) if told else ()
+
+
 def chance_note(result: Result, rows: Sequence[Row]) -> tuple[str, ...]:
     """What guessing comes to, where it is known."""
     levels = sorted({chance_of(result, row) for row in rows} - {None})

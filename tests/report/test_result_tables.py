@@ -206,6 +206,18 @@ def test_ranking_says_whether_its_intervals_hold_all_at_once():
     assert "hold all at once (by t)" in note and "one by one" not in note
 
 
+def test_results_name_what_has_diverged(result_of):
+    plain = result_of()
+    lost = {("meta", "scratch"): 0.0001}
+    rows = [
+        {**row, "not_finite": lost.get((row["learning"], row["model"]), 0.0)}
+        for row in plain["rows"]
+    ]
+    said = "Answers that are not finite count as wrong: meta scratch up to 0.1 %."
+    assert said in result_tables.results_table({**plain, "rows": rows}).notes
+    assert not any("finite" in note for note in result_tables.results_table(plain).notes)
+
+
 def test_ranking_and_search_name_what_has_diverged():
     rows = [
         {"learning": "anil", "metric": "accuracy", "mean": 0.5},
