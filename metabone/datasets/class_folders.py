@@ -145,7 +145,8 @@ def _check_no_parts(members: Members, label_of: dict[str, str], wrap: int) -> No
     if len(shared) < (1 if named else 2):
         return
     around = next(iter(label_of)).split("/")[:wrap]
-    place = os.path.join(members.path, *around, sorted(parts)[0])
+    first = min(parts, key=lambda part: (not part.lower().startswith("train"), part))
+    place = os.path.join(members.path, *around, first)
     unpack = "unpack it and " if members.path.is_file() else ""
     raise InputError(
         f"{members.path}: the same folders ({_some(shared)}) stand below {_some(sorted(parts))}, "

@@ -131,9 +131,9 @@ def lay_out(root, names, film):
 @pytest.mark.parametrize(
     ("tops", "below", "first"),
     [
-        (["train", "val", "test"], ["A", "B"], "test"),
+        (["train", "val", "test"], ["A", "B"], "train"),
         (["fold_1", "fold_2"], ["A", "B"], "fold_1"),
-        (["Training", "Testing"], ["A"], "Testing"),
+        (["Training", "Testing"], ["A"], "Training"),
         (["site1", "site2"], ["A", "B"], "site1"),
     ],
 )
