@@ -20,7 +20,7 @@ SIZE = 64
 REGION_BLUR = 3.5
 """Pixels of 64, of the gradients of a hand's region: a film of half the resolution reads alike.
 
-Chosen among 0, 1.5, 2, 2.5, 3.5 and 5 on real films (docs/hands.md).
+Chosen among 0, 2.5, 3.5 and 5 on real films (docs/own-films.md); 5 loses accuracy.
 """
 
 
