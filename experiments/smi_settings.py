@@ -164,8 +164,9 @@ PRESETS = {
     ),
     "real": Preset(
         _REAL_VALUES,
-        takes="an hour on two cores",
-        expect="not measured",
+        takes="an hour on two cores, 42 minutes of processor time",
+        expect="980 films of the RSNA challenge, 5 / 10 / 20 a stage, chance 20: a linear ordinal "
+        "head on hog + pretrained with sex 57 / 62 / 66 %, the paper's arms 38 to 58 %",
     ),
     "hands": Preset(
         _REAL_VALUES
