@@ -83,7 +83,8 @@ def load(
     left_out.update({"of a stage in no class": int((class_of < 0).sum())})
     labels = [label for label, known in zip(labels, class_of >= 0, strict=True) if known]
     if not labels:
-        raise InputError(f"{path}: none of {left_out.total()} labelled films can be used")
+        why = in_words(+left_out)
+        raise InputError(f"{path}: none of {left_out.total()} labelled films can be used: {why}")
     classes = class_of[class_of >= 0]
     place = {name: index for index, name in enumerate(prepared.names)}
     index = np.array([place[label.id] for label in labels])

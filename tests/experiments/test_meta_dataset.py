@@ -446,7 +446,7 @@ def test_a_target_with_images_that_the_run_learned_from_is_refused(place, whole)
     assert not place.path("mixed").exists()
 
 
-CUTS = {"cuts": 130, "shots": 1, "queries": 1, "draws": 2, "base_steps": 1}
+CUTS = {"regions": "hand", "cuts": 130, "shots": 1, "queries": 1, "draws": 2, "base_steps": 1}
 
 
 @pytest.mark.slow
