@@ -138,9 +138,9 @@ PRESETS = {
             draws=0,
         ),
         takes="3 to 7 minutes on two cores",
-        expect="simulated films, 5 / 10 / 20 a class, by vote: meta 67 / 70 / 72 % from scratch and "
-        "57 / 63 / 66 % pre-trained, base 61 / 70 / 73 % and 58 / 66 / 72 %, a point or two more or "
-        "less by the machine's rounding",
+        expect="simulated films, 5 / 10 / 20 a class, by vote: meta 67 / 70 / 72 % from scratch "
+        "and 57 / 63 / 66 % pre-trained, base 61 / 70 / 73 % and 58 / 66 / 72 %, a point or two "
+        "more or less by the machine's rounding",
     ),
     "cpu": Preset(
         dict(
