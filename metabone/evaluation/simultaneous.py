@@ -12,7 +12,7 @@ def all_pairs_factor(
 ) -> float:
     """Standard errors within which all paired differences of learners lie at once.
 
-    The quantile of max |t| over all pairs of learners, t with the correlations of these figures
+    The quantile of the largest `|t|` over all pairs of learners, t with their correlations
     (Hothorn, Bretz and Westfall 2008), by drawing: Tukey's range where all correlate alike, and
     Student's quantile for two learners. All pairs are counted and not those to the best alone,
     since the best is found on the same tasks: the constants of Hsu's comparisons with the best are
@@ -21,7 +21,7 @@ def all_pairs_factor(
     Args:
       figures: `[n, K]` of K learners on the same n tasks, n >= 2.
       level: how often all of them hold.
-      draws: of the distribution of max |t|.
+      draws: of the distribution of the largest `|t|`.
       seed: of the draws; the same seed gives the same factor.
 
     Returns:
