@@ -167,11 +167,8 @@ PRESETS = {
     "paper": Preset({}, takes="days on two cores, so for a GPU", expect="not measured to its end"),
 }
 
-
-# What may differ between a run and the evaluation of its learners on another target.
-_FILMS = (
-    *("target", "regions", "key_points", "shots", "queries", "draws", "merge", "cuts", "pooled"),
-)
+# What an evaluation of a run's learners may ask otherwise.
+_FILMS = tuple("target regions key_points shots queries draws merge cuts pooled".split())
 _BASE = ("base_steps", "base_rate", "base_decay")
 
 
@@ -199,9 +196,8 @@ def check(config: SmiSettings) -> None:
 
 def preset_of(flags: Mapping[str, Any]) -> str:
     """The preset that suits the sources that flags name."""
-    if any(flags.get(name) for name in ("evaluate", "meta_learner")):
-        return "demo"
-    if not str(flags.get("target", "")).startswith(_REAL) or flags.get("regions") == "hand":
+    elsewhere = flags.get("evaluate") or flags.get("meta_learner") or flags.get("regions") == "hand"
+    if elsewhere or not str(flags.get("target", "")).startswith(_REAL):
         return "demo"
     return "hands" if str(flags.get("meta_source", "")).startswith(_REAL) else "real"
 
