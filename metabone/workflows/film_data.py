@@ -36,13 +36,13 @@ class HandParts(NamedTuple):
     """Films of hands by what they are for; no patient is in two of them.
 
     Attributes:
-      train: to learn from.
+      train: to learn from; None, as the next, where another run has learned.
       validation: to choose steps on.
       target: to be measured on.
     """
 
-    train: FilmSet
-    validation: FilmSet
+    train: FilmSet | None
+    validation: FilmSet | None
     target: FilmSet
 
 
