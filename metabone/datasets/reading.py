@@ -34,10 +34,12 @@ class Picture(NamedTuple):
     Attributes:
       image: A Pillow image of mode `'L'` or `'RGB'`.
       conversions: What was done to its pixels, one sentence each.
+      stored: How the file holds it: format, Pillow's mode, and width and height.
     """
 
     image: Image.Image
     conversions: tuple[str, ...]
+    stored: tuple[str, str, tuple[int, int]] = ("", "", (0, 0))
 
 
 def decode(data: bytes, where: str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -66,8 +68,9 @@ def decode(data: bytes, where: str, channels: int, *, max_pixels: int = MAX_PIXE
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_pixels(image.size, where, max_pixels)
+                stored = str(image.format), image.mode, image.size
                 image.load()
-                return _convert(image, channels)
+                return _convert(image, channels)._replace(stored=stored)
     except InputError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
