@@ -1,6 +1,6 @@
 """CIFAR-100 from its python archive, which is a tar of pickles."""
 
-import dataclasses
+import contextlib
 import gzip
 import hashlib
 import os
@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 import urllib.request
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +18,7 @@ import tensorflow_datasets as tfds
 from metabone.datasets import pickled
 from metabone.datasets.arrays import MAX_IMAGES, encode_png
 from metabone.datasets.data_dir import resolve_data_dir
-from metabone.datasets.labelled import (
-    LabelledImages,
-    Listing,
-    RecordImages,
-    by_class,
-    open_labelled,
-)
+from metabone.datasets.labelled import LabelledImages, Listing, by_class
 from metabone.errors import InputError
 
 ARCHIVE = "cifar-100-python.tar.gz"
@@ -62,25 +56,23 @@ class _Part(NamedTuple):
     labels: list[int]
 
 
-def open_cifar100(
-    path: Path | None, *, source: str, size: int, channels: int, data_dir: str | None = None
-) -> RecordImages:
-    """Opens the training and test images together: 600 a class in the official archive.
+@contextlib.contextmanager
+def list_cifar100(
+    path: Path | None, data_dir: str | None = None
+) -> Iterator[tuple[type[LabelledImages], Listing]]:
+    """Lists the training and test images together: 600 a class in the official archive.
 
     Args:
       path: `cifar-100-python.tar.gz`, which must be the official one; or an archive of another name
         in the same format; or None for a download to `downloads/` in `data_dir`.
-      source: The source string as given, for the record.
-      size: Height and width of the images.
-      channels: 1 or 3.
-      data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
+      data_dir: Where it is downloaded to, see `data_dir.resolve_data_dir`.
 
-    Returns:
-      The images by class, classes and files in order of name.
+    Yields:
+      The builder, and the images by class, classes and files in order of name.
 
     Raises:
-      InputError: Truncated, not the official archive, a pickle that wants more than arrays, a label
-        beyond range, or one image in two classes; or the download failed.
+      InputError: Truncated, not the official archive, a pickle that wants more than arrays, or a
+        label beyond range; or the download failed.
     """
     if path is None:
         path = _download(resolve_data_dir(data_dir) / "downloads" / ARCHIVE)
@@ -106,15 +98,17 @@ def open_cifar100(
         part, row = places[file]
         return encode_png(np.ascontiguousarray(parts[part].images[row].transpose(1, 2, 0)))
 
-    listing = Listing(by_class(label_of), read, sha256, lambda file: f"{path}:{file}")
-    images = open_labelled(
-        Cifar100, listing, source=source, size=size, channels=channels, data_dir=data_dir
+    yield (
+        Cifar100,
+        Listing(
+            files=by_class(label_of),
+            read=read,
+            fingerprint=sha256,
+            where=lambda file: f"{path}:{file}",
+            notes=() if md5 == MD5 else (f"not the official archive (md5 {md5})",),
+            parts={file: part for file, (part, _) in places.items()},
+        ),
     )
-    if md5 == MD5:
-        return images
-    notes = (f"not the official archive (md5 {md5})", *images.provenance.conversions)
-    provenance = dataclasses.replace(images.provenance, conversions=notes)
-    return dataclasses.replace(images, provenance=provenance)
 
 
 def _digests(path: Path) -> tuple[str, str]:

@@ -3,19 +3,13 @@
 import contextlib
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 
 from metabone.datasets.archives import Members, open_members
-from metabone.datasets.labelled import (
-    LabelledImages,
-    Listing,
-    RecordImages,
-    by_class,
-    open_labelled,
-)
+from metabone.datasets.labelled import LabelledImages, Listing, by_class
 from metabone.errors import InputError
 
 _TERMS = "ImageNet terms of access: non-commercial research and education only"
@@ -46,52 +40,38 @@ class MiniImagenet(LabelledImages):
     AMBIGUOUS = 0.01
 
 
-def open_tiny_imagenet(
-    path: Path, *, source: str, size: int, channels: int, data_dir: str | None = None
-) -> RecordImages:
-    """Opens the training images of the official archive, at any size of its images.
+@contextlib.contextmanager
+def list_tiny_imagenet(path: Path) -> Iterator[tuple[type[LabelledImages], Listing]]:
+    """Lists the training images of the official archive, at any size of its images.
 
     Args:
       path: `tiny-imagenet-200.zip`, or its folder: `train/<wnid>/images/*.JPEG`.
-      source: The source string as given, for the record.
-      size: Height and width of the images.
-      channels: 1 or 3.
-      data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
 
-    Returns:
-      The images by class, classes and files in order of name.
+    Yields:
+      The builder, and the images by class, classes and files in order of name.
 
     Raises:
-      InputError: Another layout, an unreadable image, or one image in two classes.
+      InputError: Another layout.
     """
     layout = re.compile(rf"(?:[^/]+/)?train/({_WNID})/images/{_IMAGE}")
     with open_members(path) as members:
         files = _wnids(members, layout, "train/<wnid>/images/*.JPEG", r"(?:[^/]+/)?train/([^/]+)")
-        listing = Listing(files, members.read, members.fingerprint(), members.where)
-        return open_labelled(
-            TinyImagenet, listing, source=source, size=size, channels=channels, data_dir=data_dir
-        )
+        yield TinyImagenet, Listing(files, members.read, members.fingerprint(), members.where)
 
 
-def open_mini_imagenet(
-    path: Path, *, source: str, size: int, channels: int, data_dir: str | None = None
-) -> RecordImages:
-    """Opens all parts of mini-ImageNet that a folder holds.
+@contextlib.contextmanager
+def list_mini_imagenet(path: Path) -> Iterator[tuple[type[LabelledImages], Listing]]:
+    """Lists all parts of mini-ImageNet that a folder holds.
 
     Args:
       path: A folder with one or more of `train`, `val` and `test`, each a zip or a folder:
         `<wnid>/*.jpg`, in the zip below a folder of the part's name.
-      source: The source string as given, for the record.
-      size: Height and width of the images.
-      channels: 1 or 3.
-      data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
 
-    Returns:
-      The images by class, classes and files in order of name.
+    Yields:
+      The builder, and the images by class, classes and files in order of name.
 
     Raises:
-      InputError: None of the parts, another layout, an unreadable image, or one image in two
-        classes.
+      InputError: None of the parts, or another layout.
     """
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; expected train.zip, val.zip, test.zip or more")
@@ -121,10 +101,9 @@ def open_mini_imagenet(
             read=lambda file: Members.read(*take(file)),
             fingerprint=hashlib.sha256(prints.encode()).hexdigest(),
             where=lambda file: Members.where(*take(file)),
+            parts={file: file.partition(":")[0] for file in files},
         )
-        return open_labelled(
-            MiniImagenet, listing, source=source, size=size, channels=channels, data_dir=data_dir
-        )
+        yield MiniImagenet, listing
 
 
 def _wnids(

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,10 +22,12 @@ from metabone.datasets.images import ImageSet
 from metabone.datasets.plain_jpeg import decode_plain
 from metabone.datasets.prepared import RecordBuilder, Records, prepare
 from metabone.datasets.progress import progress
+from metabone.datasets.stated import Stated
 from metabone.provenance import Provenance
 
 _READERS = 2  # Decoders let go of the interpreter's lock; more hardly help on a small machine.
 _BLOCK = 512
+_MOST_TOLD = 10
 
 
 class LabelledImages(RecordBuilder):
@@ -61,12 +64,18 @@ class Listing(NamedTuple):
       read: The bytes of a PNG or JPEG file.
       fingerprint: Hex digest of everything that the records depend on.
       where: Names a file in full.
+      notes: What is to be told of them, such as what was passed over, one sentence each.
+      parts: Part of each file, such as train or test, where the source comes in parts.
+      stated: Citation and licence where the images come with their own.
     """
 
     files: Mapping[str, str]
     read: Callable[[str], bytes]
     fingerprint: str
     where: Callable[[str], str]
+    notes: tuple[str, ...] = ()
+    parts: Mapping[str, str] = MappingProxyType({})
+    stated: Stated | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,8 +192,9 @@ def open_labelled(
 
     Returns:
       The images, in the order of the listing. Of copies of an image the first alone is among them,
-      as a task could learn from one and be tested on another; the others are counted on stderr and
-      in the provenance. A builder may keep them, see `LabelledImages`.
+      as a task could learn from one and be tested on another; a builder may keep them, see
+      `LabelledImages`. Classes and counts, the listing's notes and what was left out are told on
+      stderr, and but for the counts stand in the provenance.
 
     Raises:
       InputError: A file is no image, or one image stands under two labels.
@@ -222,7 +232,8 @@ def open_labelled(
         check=check,
     )
     left_out = len(files) - len(records)
-    notes = (f"{left_out} images that stand under two labels left out",) if left_out else ()
+    notes = listing.notes
+    notes += (f"{left_out} images that stand under two labels left out",) if left_out else ()
     rows = (record for block in _blocks(len(records)) for record in records.some(block))
     index = [tuple(row[key].decode() for key in ("file", "label", "sha256")) for row in rows]
     first_of: dict[str, int] = {}
@@ -236,11 +247,12 @@ def open_labelled(
             notes += (f"{copies} kept, as published",)
         else:
             notes += (f"{copies} left out",)
-            print(f"{source}: {notes[-1]}", file=sys.stderr)
     names, labels, sha256s = zip(*(index[row] for row in positions), strict=True)
     class_names = tuple(sorted(set(labels)))
     number = {name: label for label, name in enumerate(class_names)}
     lines = sorted(f"{sha256} {label}\n" for sha256, label in zip(sha256s, labels, strict=True))
+    print(f"{source}: {'; '.join([classes_in_words(Counter(labels)), *notes])}", file=sys.stderr)
+    stated = listing.stated or Stated(builder.CITATION, builder.LICENCE)
     return RecordImages(
         records=records,
         positions=np.asarray(positions),
@@ -253,8 +265,8 @@ def open_labelled(
             kind="real",
             sha256=hashlib.sha256("".join(lines).encode()).hexdigest(),
             count=len(names),
-            citation=builder.CITATION,
-            licence=builder.LICENCE,
+            citation=stated.citation,
+            licence=stated.licence,
             conversions=(
                 *notes,
                 "read as RGB" if channels == 3 else "read as grey",
@@ -269,6 +281,21 @@ def open_labelled(
 def by_class(label_of: Mapping[str, str]) -> dict[str, str]:
     """Files with their classes, in order of class and name."""
     return dict(sorted(label_of.items(), key=lambda item: (item[1], item[0])))
+
+
+def classes_in_words(counts: Mapping[str, int], most: int = _MOST_TOLD) -> str:
+    """How many images and classes there are, and the first classes with their counts.
+
+    Args:
+      counts: images of each class.
+      most: classes that are named.
+
+    >>> classes_in_words({"ulna": 3, "femur": 2})
+    '5 images of 2 classes: femur 2, ulna 3'
+    """
+    told = ", ".join(f"{name} {counts[name]}" for name in sorted(counts)[:most])
+    more = ", ..." if len(counts) > most else ""
+    return f"{sum(counts.values())} images of {len(counts)} classes: {told}{more}"
 
 
 def _blocks(count: int) -> list[range]:

@@ -1,11 +1,9 @@
 """Sets of small images that come as numpy arrays: Omniglot, also in its zips, and MedMNIST."""
 
 import contextlib
-import dataclasses
 import hashlib
 import re
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +12,7 @@ import tensorflow_datasets as tfds
 from metabone.datasets.archives import Members, open_members
 from metabone.datasets.arrays import MAX_IMAGES, MAX_SIDE, encode_png, read_array
 from metabone.datasets.fingerprints import image_fingerprints
-from metabone.datasets.labelled import (
-    LabelledImages,
-    Listing,
-    RecordImages,
-    by_class,
-    open_labelled,
-)
+from metabone.datasets.labelled import LabelledImages, Listing, by_class
 from metabone.errors import InputError
 
 _SPLITS = ("train", "val", "test")
@@ -74,73 +66,59 @@ class RetinaMnist(MedMnist):
     LICENCE = "CC BY 4.0"
 
 
-def open_omniglot(
-    path: Path, *, source: str, size: int, channels: int, data_dir: str | None = None
-) -> RecordImages:
-    """Opens Omniglot's drawings.
+@contextlib.contextmanager
+def list_omniglot(path: Path) -> Iterator[tuple[type[LabelledImages], Listing]]:
+    """Lists Omniglot's drawings.
 
     Args:
       path: `images_background.zip` or `images_evaluation.zip`, a folder of one or both or of what
         is in them: `<alphabet>/<characterNN>/*.png`; or an npz of `images`, `[K, n, H, W]` bool,
         True where the paper shows, and `labels`, `[K, n]` whole numbers in `0 .. K - 1`.
-      source: The source string as given, for the record.
-      size: Height and width of the images.
-      channels: 1 or 3.
-      data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
 
-    Returns:
-      The drawings by class, classes and files in order of name; a class is named
+    Yields:
+      The builder, and the drawings by class, classes and files in order of name; a class is named
       `<alphabet>/<characterNN>`, or by its number in an npz.
 
     Raises:
-      InputError: Another layout, a label beyond range, an unreadable image, or one image in two
-        classes.
+      InputError: Another layout, or a label beyond range.
     """
     inner = [path / f"images_{part}.zip" for part in ("background", "evaluation")]
     paths = [zipped for zipped in inner if path.is_dir() and zipped.is_file()] or [path]
     with contextlib.ExitStack() as stack:
         parts = [stack.enter_context(open_members(part)) for part in paths]
         if "images.npy" in parts[0].names:
-            listing = _drawn_arrays(parts[0])
+            yield Omniglot, _drawn_arrays(parts[0])
         else:
-            listing = _drawn_files(parts)
-        return open_labelled(
-            Omniglot, listing, source=source, size=size, channels=channels, data_dir=data_dir
-        )
+            yield Omniglot, _drawn_files(parts)
 
 
-def open_medmnist(
-    path: Path, *, source: str, size: int, channels: int, data_dir: str | None = None
-) -> RecordImages:
-    """Opens all images of a MedMNIST file, whichever of its three splits are there.
+@contextlib.contextmanager
+def list_medmnist(
+    path: Path, builder: type[MedMnist] = MedMnist
+) -> Iterator[tuple[type[LabelledImages], Listing]]:
+    """Lists all images of a MedMNIST file, whichever of its three splits are there.
 
     Args:
       path: An npz of `<split>_images`, `[n, H, W]` or `[n, H, W, 3]` uint8, and `<split>_labels`,
         `[n, 1]` or `[n]` whole numbers, for `train`, `val`, `test` or some of them.
-      source: The source string as given, for the record.
-      size: Height and width of the images.
-      channels: 1 or 3.
-      data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
+      builder: Of the set.
 
-    Returns:
-      The images by class, named by the labels' numbers with leading zeros. How many images of
-      `test` are copies of images of `train` is told on stderr and in the provenance.
+    Yields:
+      The builder, and the images by class, named by the labels' numbers with leading zeros. How
+      many images of `test` are copies of images of `train` is among the notes.
 
     Raises:
-      InputError: Another layout, a label beyond range, or one image in two classes.
+      InputError: Another layout, or a label beyond range.
     """
-    builder = RetinaMnist if source.startswith("retinamnist:") else MedMnist
     with open_members(path) as members:
-        listing, told = _splits(members)
-        images = open_labelled(
-            builder, listing, source=source, size=size, channels=channels, data_dir=data_dir
-        )
-    for note in told:
-        print(f"{source}: {note}", file=sys.stderr)
-    conversions = (*told, *images.provenance.conversions)
-    return dataclasses.replace(
-        images, provenance=dataclasses.replace(images.provenance, conversions=conversions)
-    )
+        yield builder, _splits(members)
+
+
+def list_retinamnist(
+    path: Path,
+) -> contextlib.AbstractContextManager[tuple[type[LabelledImages], Listing]]:
+    """Lists all images of RetinaMNIST, see `list_medmnist`."""
+    return list_medmnist(path, RetinaMnist)
 
 
 def _drawn_arrays(members: Members) -> Listing:
@@ -195,7 +173,7 @@ def _drawn_files(parts: list[Members]) -> Listing:
     )
 
 
-def _splits(members: Members) -> tuple[Listing, tuple[str, ...]]:
+def _splits(members: Members) -> Listing:
     present = [split for split in _SPLITS if f"{split}_images.npy" in members.names]
     if not present:
         raise InputError(f"{members.path}: holds none of train_images, val_images and test_images")
@@ -228,8 +206,14 @@ def _splits(members: Members) -> tuple[Listing, tuple[str, ...]]:
     label_of = {file: f"{number:0{width}d}" for file, number in number_of.items()}
     if len(set(label_of.values())) < 2:
         raise InputError(f"{members.path}: holds one class, expected two or more")
-    listing = Listing(by_class(label_of), read, members.fingerprint(), members.where)
-    return listing, _test_copies(images)
+    return Listing(
+        files=by_class(label_of),
+        read=read,
+        fingerprint=members.fingerprint(),
+        where=members.where,
+        notes=_test_copies(images),
+        parts={file: split for file, (split, _) in places.items()},
+    )
 
 
 def _test_copies(images: Mapping[str, np.ndarray]) -> tuple[str, ...]:

@@ -5,12 +5,17 @@ import difflib
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metabone.datasets.images import Images, ImageSet
 from metabone.errors import InputError
 from metabone.radiograph.films import FilmSet
 from metabone.radiograph.stages import MERGE_SMI, MONTH_CUTS, MergeTable
+
+if TYPE_CHECKING:
+    import contextlib
+
+    from metabone.datasets.labelled import LabelledImages, Listing
 
 KINDS = {
     "rsna": "rsna:DIR, hand films: labels.csv with images.zip or images/",
@@ -26,18 +31,18 @@ KINDS = {
     "simulated": "simulated:smi or simulated:hands, hand films, or simulated:bones, images",
 }
 # A module is imported when its source is opened: tfds takes a second that `--help` can do without.
-_OPENERS = {
-    "folder": ("folder", "open_images"),
-    "tiny_imagenet": ("imagenet", "open_tiny_imagenet"),
-    "mini_imagenet": ("imagenet", "open_mini_imagenet"),
-    "cifar100": ("cifar100", "open_cifar100"),
-    "omniglot": ("npz", "open_omniglot"),
-    "medmnist": ("npz", "open_medmnist"),
-    "retinamnist": ("npz", "open_medmnist"),
-    "tfds": ("tfds_source", "open_tfds"),
+_LISTERS = {
+    "folder": ("folder", "list_folder"),
+    "tiny_imagenet": ("imagenet", "list_tiny_imagenet"),
+    "mini_imagenet": ("imagenet", "list_mini_imagenet"),
+    "cifar100": ("cifar100", "list_cifar100"),
+    "omniglot": ("npz", "list_omniglot"),
+    "medmnist": ("npz", "list_medmnist"),
+    "retinamnist": ("npz", "list_retinamnist"),
+    "tfds": ("tfds_source", "list_tfds"),
 }
 _DOWNLOADED = ("cifar100",)  # Their kind alone is a source.
-IMAGE_KINDS = (*_OPENERS, "simulated")
+IMAGE_KINDS = (*_LISTERS, "simulated")
 SIMULATED = ("smi", "hands", "bones")
 
 
@@ -215,11 +220,18 @@ def open_images(
     source = parse_source(source) if isinstance(source, str) else source
     if channels not in (1, 3):
         raise InputError(f"channels must be 1 (grey) or 3 (RGB), not {channels}")
-    if source.kind in _OPENERS:
-        module, function = _OPENERS[source.kind]
-        opener = getattr(importlib.import_module(f"metabone.datasets.{module}"), function)
-        place = source.name if source.kind == "tfds" else source.path if source.name else None
-        return opener(place, source=source.text, size=size, channels=channels, data_dir=data_dir)
+    if source.kind in _LISTERS:
+        from metabone.datasets.labelled import open_labelled
+
+        with list_images(source, data_dir=data_dir) as (builder, listing):
+            return open_labelled(
+                builder,
+                listing,
+                source=source.text,
+                size=size,
+                channels=channels,
+                data_dir=data_dir,
+            )
     if source.text == "simulated:bones":
         from metabone.datasets import simulated
 
@@ -231,8 +243,31 @@ def open_images(
             classes=classes,
             images_per_class=images_per_class,
         )
-    known = "; ".join(KINDS[kind] for kind in _OPENERS)
+    known = "; ".join(KINDS[kind] for kind in _LISTERS)
     raise InputError(f"source '{source}' gives no labelled classes; {known}; or simulated:bones")
+
+
+def list_images(
+    source: str | Source, *, data_dir: str | None = None
+) -> "contextlib.AbstractContextManager[tuple[type[LabelledImages], Listing]]":
+    """Lists the files of labelled images, none of which is decoded, while its context is open.
+
+    Args:
+      source: Of one of `IMAGE_KINDS` that has files.
+      data_dir: Where what is downloaded lies.
+
+    Returns:
+      A context whose value is the builder of the source's records, and what it consists of.
+
+    Raises:
+      InputError: The source cannot be used, on entering; the message says why.
+    """
+    source = parse_source(source) if isinstance(source, str) else source
+    module, function = _LISTERS[source.kind]
+    lister = getattr(importlib.import_module(f"metabone.datasets.{module}"), function)
+    if not source.name:
+        return lister(None, data_dir)
+    return lister(source.name if source.kind == "tfds" else source.path)
 
 
 def load_images(source: str | Source, **options: Any) -> ImageSet:

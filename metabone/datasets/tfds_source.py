@@ -1,5 +1,6 @@
 """Data sets that the user has already prepared with tfds, as array_record."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -11,13 +12,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
-from metabone.datasets.labelled import (
-    LabelledImages,
-    Listing,
-    RecordImages,
-    by_class,
-    open_labelled,
-)
+from metabone.datasets.labelled import LabelledImages, Listing, by_class
 from metabone.errors import InputError
 
 _NAME = re.compile(r"(\w+)(?:/([\w][\w.+-]*))?(?::(\d+\.\d+\.\d+))?", re.ASCII)
@@ -37,24 +32,19 @@ class TfdsImages(LabelledImages):
     AMBIGUOUS = 0.01
 
 
-def open_tfds(
-    name: str, *, source: str, size: int, channels: int, data_dir: str | None = None
-) -> RecordImages:
-    """Opens all splits of a prepared tfds data set; downloads and prepares nothing of it.
+@contextlib.contextmanager
+def list_tfds(name: str) -> Iterator[tuple[type[LabelledImages], Listing]]:
+    """Lists all splits of a prepared tfds data set; downloads and prepares nothing of it.
 
     The image and the label are the features that its supervised keys name, or `image` and `label`.
-    They are copied to `data_dir` like any source's, so that they are checked and hashed only once.
+    They are copied like any source's, so that they are checked and hashed only once. The data set
+    is looked for in `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
 
     Args:
       name: `NAME`, `NAME/CONFIG` or either with `:VERSION`; by default the highest version.
-      source: The source string as given, for the record.
-      size: Height and width of the images.
-      channels: 1 or 3.
-      data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`; the data set itself is
-        looked for in `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
 
-    Returns:
-      The images by class, classes and records in order of name.
+    Yields:
+      The builder, and the images by class, classes and records in order of name.
 
     Raises:
       InputError: It is not there, not as array_record, has no image and label, or is damaged.
@@ -104,10 +94,8 @@ def open_tfds(
         },
         skip_registration=True,
     )
-    listing = Listing(by_class(label_of), read, _fingerprint(place), where)
-    return open_labelled(
-        stated, listing, source=source, size=size, channels=channels, data_dir=data_dir
-    )
+    parts = {file: split for file, (split, _) in places.items()}
+    yield stated, Listing(by_class(label_of), read, _fingerprint(place), where, parts=parts)
 
 
 def _place(name: str) -> Path:

@@ -62,7 +62,7 @@ def test_folders_below_a_class_belong_to_it(classes, data_dir, film):
 def test_classes_and_counts_are_told(classes, data_dir, film, capsys):
     (classes / "ulna" / "9.png").write_bytes(film(9))
     load(classes, data_dir)
-    told = f"{classes}: 7 images of 3 classes: femur 2, radius 2, ulna 3\n"
+    told = f"folder:{classes}: 7 images of 3 classes: femur 2, radius 2, ulna 3\n"
     assert capsys.readouterr().err == told
     for number in range(9):
         (classes / f"x{number}").mkdir()
@@ -181,7 +181,8 @@ def test_copies_within_a_class_are_used_once_on_the_record(classes, data_dir, fi
     note = "2 copies of other images of their class left out"
     assert note in images.provenance.conversions and images.provenance.count == 6
     assert images.provenance.sha256 == plain.provenance.sha256
-    assert f"folder:{classes}: {note}\n" in capsys.readouterr().err
+    told = f"folder:{classes}: 6 images of 3 classes: femur 2, radius 2, ulna 2; {note}\n"
+    assert capsys.readouterr().err == told
     some = open_images(f"folder:{classes}", data_dir=str(data_dir), size=16)
     np.testing.assert_array_equal(some.read(np.arange(6)), images.images)
 
