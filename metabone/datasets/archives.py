@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from metabone.errors import InputError
 
 MAX_FILE_BYTES = 256 * 2**20
-"""Above any image file that `reading.MAX_PIXELS` lets pass."""
+"""Above any image file that `imaging.film.MAX_PIXELS` lets pass."""
 
 MAX_RATIO = 200
 """Unpacked to packed size of a whole zip; images hardly compress, bombs reach thousands."""

@@ -5,11 +5,12 @@ from typing import NamedTuple
 import numpy as np
 
 from metabone.datasets import reading
+from metabone.imaging.elements import looks_like_dicom
 from metabone.imaging.film import to_eight_bits
+from metabone.imaging.pictures import looks_like_picture
 from metabone.imaging.reading import read_film
 
 _SHOWN = "DICOM, shown as the file's tables and windows ask for"
-_COLOURED = (b"\xff\xd8\xff", b"\x89PNG")
 
 
 class OwnFilm(NamedTuple):
@@ -30,9 +31,7 @@ class OwnFilm(NamedTuple):
 
 
 def film_of_bytes(data: bytes, where: str, channels: int, salt: bytes | None = None) -> OwnFilm:
-    """Reads a film of DICOM, PNG, JPEG or TIFF.
-
-    By `read_film`, but for PNG and JPEG in three channels, which `reading.decode` reads.
+    """Reads a film, by `read_film`; a picture in three channels keeps its colours.
 
     Args:
       data: the file's bytes.
@@ -46,7 +45,7 @@ def film_of_bytes(data: bytes, where: str, channels: int, salt: bytes | None = N
     Raises:
       InputError: it is no film: one line.
     """
-    if channels == 3 and data.startswith(_COLOURED):
+    if channels == 3 and looks_like_picture(data) and not looks_like_dicom(data):
         picture = reading.decode(data, where, channels)
         return OwnFilm(np.asarray(picture.image), picture.conversions)
     film = read_film(data, where, salt=salt, luma=True)

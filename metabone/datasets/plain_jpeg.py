@@ -5,7 +5,7 @@ Of a small image that look takes most of the time, and it keeps other threads wa
 
 from PIL import Image
 
-from metabone.datasets.reading import MAX_PIXELS
+from metabone.imaging.film import MAX_PIXELS
 
 _START = b"\xff\xd8"
 _SCAN = 0xDA

@@ -1,7 +1,5 @@
-"""Images from bytes that nobody vouches for: bounded, decoded whole, converted on the record."""
+"""Images of labelled sets from bytes that nobody vouches for, converted on the record."""
 
-import io
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -9,23 +7,21 @@ from PIL import Image
 
 from metabone.errors import InputError
 from metabone.imaging.colour import LUMA
-from metabone.imaging.film import to_eight_bits
-from metabone.imaging.pictures import ORIENTATION_TAG, TURNS, spread_bits
-
-MAX_PIXELS = 64_000_000
-"""Above any radiograph, and below what a header alone may make a decoder allocate."""
-
-FORMATS = ("JPEG", "PNG")
-"""What is decoded; each further format is a further parser open to hostile bytes."""
+from metabone.imaging.elements import looks_like_dicom
+from metabone.imaging.film import Refused, to_eight_bits
+from metabone.imaging.pictures import (
+    INVERTED,
+    NAMES,
+    decode_picture,
+    looks_like_picture,
+    spread_greys,
+)
 
 FILTER = "LANCZOS"
 """Pillow's name of the resampling filter, antialiased when shrinking."""
 
 _REPEATED = "grey repeated to RGB"
 _SIXTEEN = "16 to 8 bits by value / 257"
-_ALPHA = "transparency laid over black"
-_TURNED = "turned as its EXIF orientation says"
-_CMYK = "CMYK or YCbCr to RGB"
 
 
 class Picture(NamedTuple):
@@ -35,55 +31,56 @@ class Picture(NamedTuple):
       image: A Pillow image of mode `'L'` or `'RGB'`.
       conversions: What was done to its pixels, one sentence each.
       stored: How the file holds it: format, Pillow's mode, and width and height.
+      bits: That a grey of 16 bits uses, of 8 to 16; 0 of any other image.
     """
 
     image: Image.Image
     conversions: tuple[str, ...]
     stored: tuple[str, str, tuple[int, int]] = ("", "", (0, 0))
+    bits: int = 0
 
 
-def decode(data: bytes, where: str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Decodes a PNG or JPEG file to 8 bits and one or three channels.
+def decode(data: bytes, where: str, channels: int, *, bits: int = 0, page: int = 255) -> Picture:
+    """Decodes a picture to 8 bits and one or three channels; see `imaging.pictures`.
 
-    16-bit grey is scaled by as many bits as it uses, see `spread_bits`; 16-bit colour keeps its
-    high byte. Transparency is laid over black. The orientation that a camera wrote is applied, so
-    that what is stored is what a viewer shows.
+    Greys of 16 bits are scaled by as many bits as they use; 16-bit colours keep their upper 8 bits.
 
     Args:
       data: The file's bytes.
       where: Name of the file for the message.
       channels: 1 or 3.
-      max_pixels: Largest width x height that is decoded; read from the header beforehand.
+      bits: That greys of 16 bits use in the set that the image is of; 0 where that is not known,
+        and the image is scaled by its own.
+      page: What transparency is laid over: 255, a white page, or 0, a black one.
 
     Returns:
       The picture, of mode `'L'` for one channel and `'RGB'` for three.
 
     Raises:
-      InputError: Not a PNG or JPEG, truncated or damaged, or too large.
+      InputError: Not of a format that is read, truncated or damaged, or too large.
     """
+    problem = None
     try:
-        with warnings.catch_warnings():
-            # A decoder's advice is no use to a reader of images; its bomb warning is our limit.
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                _check_pixels(image.size, where, max_pixels)
-                stored = str(image.format), image.mode, image.size
-                image.load()
-                return _convert(image, channels)._replace(stored=stored)
-    except InputError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        limit = max_pixels / 1e6
-        raise InputError(
-            f"{where}: its header asks for more than {limit:g} megapixels (a decompression bomb?)"
-        ) from None
-    except Image.UnidentifiedImageError:
-        raise InputError(f"{where}: not a PNG or JPEG image") from None
-    except Exception as error:
-        # Decoders fed hostile bytes raise nearly any type; all mean the same to the user.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{where}: unreadable image ({reason})") from None
+        if not looks_like_picture(data):
+            film = ", but a DICOM file; prepare-hands and adapt read these"
+            raise Refused(f"not a {NAMES} image{film if looks_like_dicom(data) else ''}")
+        found = decode_picture(data, page=page)
+    except Refused as refusal:
+        problem = str(refusal)
+    except MemoryError:
+        problem = "too large for the memory of this machine"
+    if problem:
+        raise InputError(f"{where}: {problem}")
+    image, notes, used = found.image, list(found.conversions), 0
+    if image.mode not in ("L", "RGB"):
+        used, bits = found.used, max(bits, found.used)
+        image = Image.fromarray(to_eight_bits(spread_greys(found, bits)))
+        notes.append(_SIXTEEN if bits == 16 else f"16 to 8 bits, of which {bits} are used")
+        if found.inverted:
+            notes.append(INVERTED)
+    stored = found.format, found.mode, found.image.size
+    image, converted = in_channels(image, channels)
+    return Picture(image, (*notes, *converted), stored, used)
 
 
 def pad_to_square(image: Image.Image) -> Image.Image:
@@ -157,44 +154,3 @@ def check_size(size: int) -> None:
     """
     if not 4 <= size <= 4096:
         raise InputError(f"image size {size} is not in 4..4096 pixels")
-
-
-def _check_pixels(size: tuple[int, int], where: str, max_pixels: int) -> None:
-    width, height = size
-    if width * height > max_pixels:
-        raise InputError(
-            f"{where}: {width} x {height} pixels, above the limit of "
-            f"{max_pixels / 1e6:g} megapixels"
-        )
-
-
-def _convert(image: Image.Image, channels: int) -> Picture:
-    notes = []
-    turn = TURNS.get(_orientation(image))
-    if image.mode.startswith("I"):
-        spread, bits = spread_bits(np.asarray(image).astype(np.uint16))
-        image = Image.fromarray(to_eight_bits(spread))
-        notes.append(_SIXTEEN if bits == 16 else f"16 to 8 bits, of which {bits} are used")
-    elif image.has_transparency_data:
-        layers = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), layers)
-        image = image.convert("RGB")
-        notes.append(_ALPHA)
-    elif image.mode not in ("1", "L", "P", "RGB"):
-        image = image.convert("RGB")
-        notes.append(_CMYK)
-    if image.mode not in ("L", "RGB"):
-        image = image.convert("L" if image.mode == "1" else "RGB")
-    image, converted = in_channels(image, channels)
-    notes += converted
-    if turn is not None:
-        image = image.transpose(turn)
-        notes.append(_TURNED)
-    return Picture(image.copy(), tuple(notes))
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return image.getexif().get(ORIENTATION_TAG, 1)
-    except Exception:
-        return 1  # A damaged EXIF block says nothing about the pixels.

@@ -24,7 +24,7 @@ def inspect_text(path: str | os.PathLike[str]) -> str:
     """Describes a file as `read_film` reads it.
 
     Args:
-      path: of a DICOM, PNG, JPEG or TIFF file.
+      path: of a DICOM file or a picture.
 
     Returns:
       Some twenty lines, without anything that names a patient but the path itself.

@@ -13,7 +13,7 @@ from metabone.imaging.dicom import read_dicom
 from metabone.imaging.dicom_facts import MIN_SALT
 from metabone.imaging.elements import looks_like_dicom
 from metabone.imaging.film import MAX_BYTES, Film, Refused
-from metabone.imaging.pictures import looks_like_picture, read_picture
+from metabone.imaging.pictures import NAMES, looks_like_picture, read_picture
 
 # Warnings and loggers belong to the whole process, so files are read one at a time.
 _ALONE = threading.Lock()
@@ -21,7 +21,7 @@ _TALKATIVE = ("pydicom", "pylibjpeg", "libjpeg", "openjpeg", "PIL")
 
 
 def read_film(data: bytes, name: str, *, salt: bytes | None = None, luma: bool = False) -> Film:
-    """Reads a film from DICOM, PNG, JPEG or TIFF, told apart by their content.
+    """Reads a film from DICOM or a picture, told apart by their content; see `pictures.FORMATS`.
 
     Nothing that names a patient leaves this function: neither in the film, nor in a message, a
     warning, a log or an exception's causes. The memory it takes is bounded by `MAX_BYTES` and
@@ -32,8 +32,8 @@ def read_film(data: bytes, name: str, *, salt: bytes | None = None, luma: bool =
       name: of the file, for the message.
       salt: at least 16 secret bytes; with them `Film.group` tells the films of a patient apart
         from others', without them it is None.
-      luma: whether a PNG, JPEG or TIFF in colours becomes grey; else it is refused, as a DICOM in
-        colours always is.
+      luma: whether a picture in colours becomes grey; else it is refused, as a DICOM in colours
+        always is.
 
     Returns:
       The film.
@@ -99,7 +99,7 @@ def _read(data: bytes, salt: bytes | None, luma: bool) -> Film:
         return read_dicom(data, salt)
     if looks_like_picture(data):
         return read_picture(data, luma=luma)
-    raise Refused("not a DICOM, PNG, JPEG or TIFF file")
+    raise Refused(f"not a DICOM, {NAMES} file")
 
 
 @contextmanager

@@ -234,7 +234,7 @@ def nothing(folder, film):
     ("spoil", "message"),
     [
         (empty_class, "class folder 'wrist' holds no images"),
-        (text_named_jpg, "ulna/note.jpg: not a PNG or JPEG image"),
+        (text_named_jpg, "ulna/note.jpg: not a PNG, JPEG, TIFF, BMP, WebP or GIF image"),
         (other_file, "ulna/note.txt: neither .png nor .jpg"),
         (image_outside, "0.png: lies outside the classes"),
         (same_image_in_two_classes, "are the same image under two labels"),

@@ -147,7 +147,9 @@ def test_a_class_of_two_films_is_refused(folder):
 
 def test_an_unreadable_film_is_named(folder):
     (folder / "late" / "1.png").write_bytes(b"no film")
-    with pytest.raises(InputError, match=r"films/late/1.png: not a DICOM, PNG, JPEG or TIFF"):
+    with pytest.raises(
+        InputError, match=r"films/late/1.png: not a DICOM, PNG, JPEG, TIFF, BMP, WebP or GIF"
+    ):
         list(read_labelled_films(folder).read(1))
 
 
@@ -161,7 +163,7 @@ def test_films_without_labels_are_listed_at_any_depth(folder, film):
         "late/more/x.jpg",
     )
     found = list(films.read(1))
-    assert found[-1] == (None, "not a DICOM, PNG, JPEG or TIFF file")
+    assert found[-1] == (None, "not a DICOM, PNG, JPEG, TIFF, BMP, WebP or GIF file")
     assert all(read.pixels.shape == (24, 16) for read, _ in found[:-1])
 
 

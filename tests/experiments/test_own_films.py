@@ -138,7 +138,7 @@ def test_the_whole_way_from_training_to_files_that_are_given_away(
     assert rows[0] == ["file", "answer", "p(=dark)", "p(light)", "set at 90 %", "warning"]
     assert [row[0] for row in rows[1:]] == ["'+1.png", "3.png", "deep/2.png"]
     assert rows[2][1:5] == [""] * 4
-    assert rows[2][5] == "Could not be read: not a DICOM, PNG, JPEG or TIFF file"
+    assert rows[2][5] == "Could not be read: not a DICOM, PNG, JPEG, TIFF, BMP, WebP or GIF file"
     assert {row[1] for row in rows[1:]} <= {"'=dark", "light", ""}
     page = (out / "predictions.html").read_text()
     assert "no medical device" in page and "deep/2.png" in page and "3.png" in page
@@ -204,7 +204,7 @@ def test_what_adapt_cannot_take_is_one_line(small, refused, tmp_path):
     assert "the same image under two labels" in refused("adapt", films=labelled, out=out)
     (labelled / "light" / "5.png").write_bytes(b"no film")
     wrong = refused("adapt", films=labelled, out=out)
-    assert "light/5.png: not a DICOM, PNG, JPEG or TIFF file" in wrong
+    assert "light/5.png: not a DICOM, PNG, JPEG, TIFF, BMP, WebP or GIF file" in wrong
     assert not out.exists()
 
 

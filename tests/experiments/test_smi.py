@@ -141,7 +141,7 @@ def missing_image(films):
 
 def unreadable_image(films):
     (films / "images" / "103.png").write_bytes(b"no image at all")
-    return {}, [films / "images" / "103.png", "not a PNG or JPEG"]
+    return {}, [films / "images" / "103.png", "not a PNG, JPEG"]
 
 
 def missing_label(films):

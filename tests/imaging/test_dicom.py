@@ -355,8 +355,10 @@ def test_what_is_no_film_ends_in_one_line(dicom_file, elements, words):
 def test_a_file_without_pixels_and_one_of_another_kind_end_in_one_line(dicom_file):
     with pytest.raises(InputError, match=r"^film: a DICOM file without pixels"):
         read_film(dicom_file(None), "film")
-    with pytest.raises(InputError, match=r"^film: not a DICOM, PNG, JPEG or TIFF file$"):
-        read_film(b"GIF89a, and then some more bytes", "film")
+    with pytest.raises(
+        InputError, match=r"^film: not a DICOM, PNG, JPEG, TIFF, BMP, WebP or GIF file$"
+    ):
+        read_film(b"a hand, said in some more bytes", "film")
     with pytest.raises(InputError, match=r"^film: an empty file$"):
         read_film(b"", "film")
 

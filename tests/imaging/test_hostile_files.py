@@ -261,12 +261,12 @@ def picture_bomb():
 
 def test_a_picture_s_header_cannot_ask_for_memory():
     size, error = peak(picture_bomb())
-    assert error == "film: its header asks for more than 64 megapixels"
+    assert error == ("film: its header asks for more than 64 megapixels (a decompression bomb?)")
     assert size < 10 << 20
 
 
 def test_cut_pictures_end_in_one_line():
-    for kind, step in itertools.product(("PNG", "JPEG", "TIFF"), (7, 11)):
+    for kind, step in itertools.product(("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF"), (7, 11)):
         file = io.BytesIO()
         Image.fromarray(CELLS).save(file, kind)
         whole = file.getvalue()

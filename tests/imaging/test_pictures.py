@@ -19,7 +19,7 @@ RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 FULL = (np.arange(256).reshape(16, 16) * 257).astype(np.uint16)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
 @pytest.mark.parametrize("name", ["film.png", "film.dcm", "film"])
 def test_the_content_counts_and_not_the_name(kind, name):
     film = read_film(encode(RAMP, kind), name)
@@ -84,11 +84,11 @@ def test_colours_are_refused_and_a_grey_palette_is_not():
     np.testing.assert_array_equal(to_eight_bits(read_film(file.getvalue(), "x").pixels), RAMP)
 
 
-def test_transparency_is_laid_over_black():
+def test_transparency_is_laid_over_white():
     layers = np.stack([RAMP, RAMP, RAMP, np.where(RAMP < 100, 0, 255).astype(np.uint8)], -1)
     film = read_film(encode(layers, "PNG"), "film")
-    np.testing.assert_array_equal(to_eight_bits(film.pixels), np.where(RAMP < 100, 0, RAMP))
-    assert film.conversions == ("transparency laid over black", "three equal channels to one grey")
+    np.testing.assert_array_equal(to_eight_bits(film.pixels), np.where(RAMP < 100, 255, RAMP))
+    assert film.conversions == ("transparency laid over white", "three equal channels to one grey")
 
 
 def test_a_film_is_turned_as_its_camera_says():
@@ -105,7 +105,9 @@ def test_pages_and_wide_numbers_are_refused():
     file = io.BytesIO()
     page = Image.fromarray(RAMP)
     page.save(file, "TIFF", save_all=True, append_images=[page])
-    with pytest.raises(InputError, match=r"^film: more than one page or frame; a film has one$"):
+    with pytest.raises(
+        InputError, match=r"^film: more than one page; save each as a file of its own$"
+    ):
         read_film(file.getvalue(), "film")
     for wide in (RAMP.astype(np.float32), RAMP.astype(np.int32) * 70000):
         with pytest.raises(InputError, match=r"^film: its pixels have a sign, a point, or more"):

@@ -110,7 +110,7 @@ def test_films_become_canonical_with_their_points_and_a_row_each(raw, tmp_path):
     assert list(rows) == NAMES and rows["1000"]["file"] == "1000.png"
     status = {name: row["status"] for name, row in rows.items() if row["status"] != "usable"}
     assert status == {"1005": "refused", "1007": "copy", "1009": "unreadable"}
-    assert rows["1009"]["reason"] == "not a DICOM, PNG, JPEG or TIFF file"
+    assert rows["1009"]["reason"] == "not a DICOM, PNG, JPEG, TIFF, BMP, WebP or GIF file"
     assert rows["1007"]["reason"] == "a copy: the same pixels as 1001"
     assert [name for name, row in rows.items() if row["mirrored"] == "yes"] == ["1003"]
     for name in ("1000", "1003"):
@@ -336,7 +336,7 @@ def test_the_command_says_what_became_of_the_files(raw, tmp_path, capsys):
     assert printed[0] == "11 files: 8 usable films."
     assert printed[1] == "Refused: 1 no hand."
     assert printed[2] == "Copies: 1 a copy."
-    assert printed[3] == "Unreadable: 1 not a DICOM, PNG, JPEG or TIFF file."
+    assert printed[3] == "Unreadable: 1 not a DICOM, PNG, JPEG, TIFF, BMP, WebP or GIF file."
     assert printed[4] == f"to look at: {out / 'contact_sheet.html'}"
     with pytest.raises(InputError, match="--films is missing"):
         COMMAND.main(Call(COMMAND, PrepareHandsSettings(), (), ""))
