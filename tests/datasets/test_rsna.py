@@ -220,7 +220,10 @@ BAD = {
     ),
     "image twice": (write("images/101.jpg", b""), "a second image of '101'"),
     "no image file": (write("images/notes.txt", b"x"), "notes.txt: expected only <id>.jpg"),
-    "text as image": (write("images/101.png", b"x"), "101.png: not a PNG, JPEG, TIFF, BMP, WebP or GIF image"),
+    "text as image": (
+        write("images/101.png", b"x"),
+        "101.png: not a PNG, JPEG, TIFF, BMP, WebP or GIF image",
+    ),
     "stages alone": (write("labels.csv", b"id,stage\n100,3\n"), "must name bone_age_months"),
     "two ages": (copy_film("100", "105"), "are the same image under two ages; remove one"),
     "both places": (write("images.zip", b"x"), "both images.zip and images/"),

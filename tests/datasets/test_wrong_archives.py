@@ -171,7 +171,10 @@ def huge_png(edge=50_000):
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(huge_png(), "megapixels"), (b"an ulna, right?", "not a PNG, JPEG, TIFF, BMP, WebP or GIF image")],
+    [
+        (huge_png(), "megapixels"),
+        (b"an ulna, right?", "not a PNG, JPEG, TIFF, BMP, WebP or GIF image"),
+    ],
     ids=["huge", "text"],
 )
 @pytest.mark.parametrize("kind", FILES)
