@@ -1,6 +1,6 @@
 """What a meta-learner is, and the pieces that every learner shares."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import jax
@@ -9,14 +9,14 @@ import optax
 
 from metabone.episodes.types import Episode, Examples
 from metabone.errors import InputError
-from metabone.learners.refusals import among, check_examples, check_images
+from metabone.learners.refusals import among, examples_of, images_of, whole
 from metabone.nets.device_axes import vary_together
 from metabone.nets.network import Network, NormStats, Params
 
 MetaParams = Any
 Metrics = dict[str, jax.Array]
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
-Norm = Literal["inductive", "transductive"]
+Norm = Literal["inductive", "transductive", "running"]
 
 
 class Init(Protocol):
@@ -59,8 +59,8 @@ class MetaGradient(Protocol):
             schedule follows it.
 
         Returns:
-          What the outer optimiser descends, like `meta_params` (zero where nothing is learned), and
-          scalars by name.
+          What the outer optimiser descends, like `meta_params` (zero where nothing is learned; of
+          what is `carried.Carried` its value after this task), and scalars by name.
         """
         ...
 
@@ -149,16 +149,15 @@ def guarded(learner: MetaLearner) -> MetaLearner:
     def meta_gradient(
         meta_params: MetaParams, episode: Episode, key: jax.Array, *, step: int | jax.Array = 0
     ) -> tuple[MetaParams, Metrics]:
-        for part in episode:
-            check_examples(part)
+        episode = Episode(*map(examples_of, episode))
         return of_task(*vary_together((meta_params, episode, key), step), step=step)
 
     def adapt(meta_params: MetaParams, support: Examples, key: jax.Array) -> Any:
-        check_examples(support)
+        support = examples_of(support)
         return learner.adapt(*vary_together((meta_params, support, key)))
 
     def predict(adapted: Any, images: jax.Array) -> jax.Array:
-        check_images(images)
+        images = images_of(images)
         return learner.predict(*vary_together((adapted, images)))
 
     gradient = None if of_task is None else meta_gradient
@@ -166,17 +165,21 @@ def guarded(learner: MetaLearner) -> MetaLearner:
 
 
 def all_but_stats(meta_params: Any) -> Any:
-    """The `learned` of learners whose batch statistics are a template.
+    """The `learned` of learners that learn all but batch statistics.
 
     Args:
-      meta_params: a named tuple with a field `norm_stats`.
+      meta_params: a named tuple with a field `norm_stats`, perhaps `running`.
 
     Returns:
       A tree of `bool` like it.
     """
-    learned = jax.tree.map(lambda _: True, meta_params)
-    stats = jax.tree.map(lambda _: False, meta_params.norm_stats)
-    return learned._replace(norm_stats=stats)
+    fields = meta_params._asdict()
+    return type(meta_params)(
+        *(
+            jax.tree.map(lambda _, own=name not in ("norm_stats", "running"): own, part)
+            for name, part in fields.items()
+        )
+    )
 
 
 class Adapted(NamedTuple):
@@ -219,10 +222,39 @@ def query_metrics(loss: jax.Array, logits: jax.Array, labels: jax.Array) -> Metr
     return metrics
 
 
-def check_norm(norm: str) -> None:
-    """Raises `InputError` for a norm mode that does not exist."""
-    if norm not in get_args(Norm):
-        raise InputError(f"norm {norm!r}: expected one of {', '.join(get_args(Norm))}")
+def check_norm(norm: str, *, kept: bool = False) -> None:
+    """Raises `InputError` for a norm mode that does not exist, or needs statistics to be kept.
+
+    Args:
+      norm: as given.
+      kept: whether the learner keeps running statistics.
+    """
+    modes = get_args(Norm) if kept else get_args(Norm)[:2]
+    if norm not in modes:
+        raise InputError(f"norm {norm!r}: expected one of {', '.join(modes)}")
+
+
+def check_order(order: Any) -> int:
+    """The order of a meta-gradient as a Python number; raises `InputError` if it is not 1 or 2."""
+    if whole("order", order, 1) > 2:
+        raise InputError(f"order (={order}): expected 1 or 2")
+    return int(order)
+
+
+def distinct_norms(meta_params: MetaParams, norms: Sequence[Norm]) -> tuple[Norm, ...]:
+    """Those of some norm modes that are not one function, so that each is worth a row.
+
+    Args:
+      meta_params: of a learner.
+      norms: modes that it is asked in.
+
+    Returns:
+      All of them; the first alone where no batch statistics are stored, as there is no batch
+      normalisation.
+    """
+    stats = getattr(meta_params, "norm_stats", None)
+    none = stats is not None and not jax.tree.leaves(stats)
+    return tuple(norms)[:1] if none else tuple(norms)
 
 
 class Support(NamedTuple):
@@ -274,7 +306,8 @@ def query_logits(network: Network, adapted: Adapted, images: jax.Array, norm: No
       adapted: weights and the support's statistics.
       images: `[n, H, W, C]`.
       norm: `transductive` normalises by the statistics of `images`, so that each query sees the
-        others, as the published MAML does; `inductive` by those of the support set.
+        others, as the published MAML does; all else by those of `adapted`, which are the support
+        set's (`inductive`) or were kept in training (`running`).
 
     Returns:
       `[n, ways]`.
@@ -284,6 +317,7 @@ def query_logits(network: Network, adapted: Adapted, images: jax.Array, norm: No
 
 def predictor(network: Network, norm: Norm) -> Callable[[Adapted, jax.Array], jax.Array]:
     """Makes the `predict` of a learner whose `adapt` returns `Adapted`; see `prediction`."""
+    check_norm(norm)
     return prediction(lambda adapted, images: query_logits(network, adapted, images, norm), norm)
 
 
@@ -292,7 +326,7 @@ def prediction(
 ) -> Callable[[Any, jax.Array], jax.Array]:
     """Makes a learner's `predict`.
 
-    Inductive prediction computes image by image: a matrix product over a batch may round
+    Any but transductive prediction computes image by image: a matrix product over a batch may round
     differently with the batch's size, and one film's answer must be the same to the bit whichever
     other films are asked with it.
 
@@ -303,7 +337,7 @@ def prediction(
     Returns:
       `predict(adapted, images [n, H, W, C]) -> logits [n, ways]`.
     """
-    check_norm(norm)
+    check_norm(norm, kept=True)
 
     def predict(adapted: Any, images: jax.Array) -> jax.Array:
         if norm == "transductive":

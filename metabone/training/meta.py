@@ -10,6 +10,13 @@ import optax
 
 from metabone.episodes.sampling import learner_key, task_key
 from metabone.episodes.types import Episode
+from metabone.learners.carried import (
+    carried_parts,
+    mean_over_devices,
+    mean_over_tasks,
+    with_carried,
+    without_carried,
+)
 from metabone.nets.device_axes import vary_together
 
 Sample = Callable[[Any, jax.Array, jax.Array, jax.Array], Episode]
@@ -48,9 +55,9 @@ def meta_state(meta_params: Any, optimizer: optax.GradientTransformation) -> Met
       optimizer: the outer optimiser that `meta_step` is given.
 
     Returns:
-      The state. Clipping adds nothing to it.
+      The state. Clipping adds nothing to it, nor does what is `Carried`.
     """
-    return MetaState(meta_params, optimizer.init(meta_params))
+    return MetaState(meta_params, optimizer.init(without_carried(meta_params)))
 
 
 def meta_step(
@@ -84,7 +91,10 @@ def meta_step(
         accelerators that one task leaves idle. `"devices"` deals the tasks out to all devices of
         this host, each of which scans its own; state and data come from `on_all_devices`. A CPU's
         cores can be devices, see `jax_num_cpu_devices`: networks that one operation at a time
-        leaves cores idle with are then faster.
+        leaves cores idle with are then faster. What is `Carried` goes from task to task in their
+        order; of tasks taken at once, or on several devices, each begins with the same, and what
+        they end with goes on as its mean. `"overlap"` keeps the order, so that such learners gain
+        nothing from it.
 
     Returns:
       A step for `train`. Its metrics are the learner's, averaged over tasks, and `gradient_norm`,
@@ -102,11 +112,11 @@ def meta_step(
     chunk = _chunk(mapping, meta_batch)
 
     def mean_over(tasks, meta_params, data, seed, index):
-        def task_gradient(task):
+        def task_gradient(given, task):
             episode = sample(data, seed, index, task)
             key = learner_key(task_key(seed, index, task))
             scheduled = {"step": index} if takes_step else {}
-            return learner.meta_gradient(meta_params, episode, key, **scheduled)
+            return learner.meta_gradient(given, episode, key, **scheduled)
 
         unroll = 2 if mapping == "overlap" else 1
         return _mean_over_tasks(task_gradient, meta_params, tasks, chunk, unroll)
@@ -116,12 +126,13 @@ def meta_step(
 
     def step(state, data, seed, index):
         tasks = jnp.arange(meta_batch, dtype=jnp.int32)
-        gradient, metrics = mean_over(tasks, state.meta_params, data, seed, index)
+        (gradient, carried), metrics = mean_over(tasks, state.meta_params, data, seed, index)
         metrics["gradient_norm"] = optax.tree.norm(gradient)
         gradient = clip_gradient(gradient, clip)
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.meta_params)
-        moved = optax.apply_updates(state.meta_params, updates)
-        return MetaState(only_learned(learner, state.meta_params, moved), opt_state), metrics
+        stepped = without_carried(state.meta_params)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, stepped)
+        moved = only_learned(learner, stepped, optax.apply_updates(stepped, updates))
+        return MetaState(with_carried(moved, carried), opt_state), metrics
 
     return step
 
@@ -212,37 +223,47 @@ def _over_devices(mean_over):
     """Gives each device of this host an equal share of the tasks, and averages over devices."""
     mesh = _mesh()
 
-    def mean_over_devices(tasks, *shared):
+    def shared_out(tasks, *shared):
         def own(tasks, *shared):
             # What differs by device, so that each learns from its own tasks alone.
             meta_params, *others = shared
             meta_params = vary_together(meta_params, tasks)
             means = mean_over(tasks, meta_params, *others)
-            return jax.lax.pmean(vary_together(means, tasks), "tasks")
+            return mean_over_devices(vary_together(means, tasks), "tasks")
 
         everywhere = jax.P()
         specs = (jax.P("tasks"), *(everywhere for _ in shared))
         return jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=everywhere)(tasks, *shared)
 
-    return mean_over_devices
+    return shared_out
 
 
-def _mean_over_tasks(task_gradient, like, tasks, chunk, unroll):
+def _mean_over_tasks(task_gradient, meta_params, tasks, chunk, unroll):
+    """The mean gradient with what is carried after all tasks, and the mean metrics."""
     count = len(tasks)
+
+    def of_chunk(carried, tasks):
+        given = with_carried(meta_params, carried)
+        if chunk == 1:
+            found, metrics = task_gradient(given, tasks[0])
+            return without_carried(found), carried_parts(found), metrics
+        found, metrics = jax.vmap(task_gradient, in_axes=(None, 0))(given, tasks)
+        gradient = jax.tree.map(lambda g: g.sum(axis=0), without_carried(found))
+        return gradient, mean_over_tasks(carried_parts(found)), metrics
+
+    carried = carried_parts(meta_params)
     if chunk == count and chunk > 1:
-        gradients, metrics = jax.vmap(task_gradient)(tasks)
-        total = jax.tree.map(lambda g: g.sum(axis=0), gradients)
+        total, carried, metrics = of_chunk(carried, tasks)
     else:
 
-        def add(total, tasks):
-            if chunk == 1:
-                gradient, metrics = task_gradient(tasks[0])
-            else:
-                gradients, metrics = jax.vmap(task_gradient)(tasks)
-                gradient = jax.tree.map(lambda g: g.sum(axis=0), gradients)
-            return jax.tree.map(jnp.add, total, gradient), metrics
+        def add(so_far, tasks):
+            total, carried = so_far
+            gradient, carried, metrics = of_chunk(carried, tasks)
+            return (jax.tree.map(jnp.add, total, gradient), carried), metrics
 
-        zero = jax.tree.map(jnp.zeros_like, like)
-        total, metrics = jax.lax.scan(add, zero, tasks.reshape(-1, chunk), unroll=unroll)
+        zero = jax.tree.map(jnp.zeros_like, without_carried(meta_params))
+        (total, carried), metrics = jax.lax.scan(
+            add, (zero, carried), tasks.reshape(-1, chunk), unroll=unroll
+        )
     gradient = jax.tree.map(lambda g: g / count, total)
-    return gradient, jax.tree.map(jnp.mean, dict(metrics))
+    return (gradient, carried), jax.tree.map(jnp.mean, dict(metrics))
