@@ -11,6 +11,7 @@ import optax
 import pytest
 
 from metabone.episodes.types import Episode, Examples
+from metabone.learners.carried import Carried
 from metabone.training.loop import train
 from metabone.training.meta import meta_state, meta_step, on_all_devices, on_one_device
 
@@ -90,8 +91,66 @@ def test_a_learner_may_follow_a_schedule_of_the_step():
         np.testing.assert_allclose(scheduled, PARAMS["w"] + index * moved, rtol=1e-5)
 
 
+def carrying(meta_params, episode, key):
+    """Its gradient is what is carried, which halves and gains its task's number plus one."""
+    del key
+    value, count = meta_params["memory"].value
+    gained = value / 2 + episode.support.labels[0].astype(jnp.float32) + 1
+    gradient = {"w": jnp.full(2, value), "memory": Carried((gained, count + 1))}
+    return gradient, {"loss": value}
+
+
+def carried_by_hand(groups):
+    """Gradients of tasks in groups, and what is carried after them: each group begins alike."""
+    value, count, gradients = 4.0, 0, []
+    for group in groups:
+        ends = []
+        for chain in group:
+            reached = value
+            for task in chain:
+                gradients.append(reached)
+                reached = reached / 2 + task + 1
+            ends.append(reached)
+        value, count = np.mean(ends), count + len(group[0])
+    return np.mean(gradients), value, count
+
+
+CARRYING = {"w": PARAMS["w"], "memory": Carried((jnp.float32(4.0), jnp.int32(0)))}
+IN_ORDER = [[range(6)]]
+
+
+def step_of_carrying(mapping):
+    """With a decay and a bound that would both move what is carried."""
+    optimizer = optax.adamw(0.1, weight_decay=0.5)
+    step = meta_step(Learner(carrying), optimizer, sample, meta_batch=6, clip=1e-3, mapping=mapping)
+    return jax.jit(step), meta_state(CARRYING, optimizer)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "groups"),
+    [
+        ("scan", IN_ORDER),
+        ("overlap", IN_ORDER),
+        ("devices", IN_ORDER),
+        (2, [[[0], [1]], [[2], [3]], [[4], [5]]]),
+        ("vmap", [[[0], [1], [2], [3], [4], [5]]]),
+    ],
+)
+def test_what_is_carried_goes_from_task_to_task_and_is_not_stepped(mapping, groups):
+    step, state = step_of_carrying(mapping)
+    new, metrics = step(state, DATA, jnp.uint32(0), jnp.int32(0))
+    gradient, value, count = carried_by_hand(groups)
+    np.testing.assert_allclose(metrics["gradient_norm"], gradient * np.sqrt(2), rtol=1e-6)
+    np.testing.assert_allclose(new.meta_params["memory"].value, (value, count), rtol=1e-6)
+    assert new.meta_params["memory"].value[1].dtype == np.int32
+    assert (new.meta_params["w"] != PARAMS["w"]).all()
+
+
 def print_what_two_devices_train():
     """Called in a process that has two devices."""
+    step, state = step_of_carrying("devices")
+    new, _ = step(*on_all_devices((state, DATA)), jnp.uint32(0), jnp.int32(0))
+    print(*on_one_device(new.meta_params["memory"].value))
     adam = optax.adam(0.1)
     for mapping in ("scan", "devices"):
         step = meta_step(Learner(meta_gradient), adam, sample, meta_batch=6, mapping=mapping)
@@ -113,7 +172,9 @@ def test_training_on_two_devices_gives_the_numbers_of_one():
         text=True,
         check=True,
     )
-    scanned, dealt = (np.array(line.split(), float) for line in done.stdout.splitlines())
+    carried, scanned, dealt = (np.array(line.split(), float) for line in done.stdout.splitlines())
+    _, value, count = carried_by_hand([[[0, 1, 2], [3, 4, 5]]])
+    np.testing.assert_allclose(carried, (value, count), rtol=1e-6)
     np.testing.assert_array_equal((scanned[:2], dealt[:2]), ((1, 1), (2, 1)))
     np.testing.assert_allclose(dealt[2:], scanned[2:], rtol=2e-6)
 
