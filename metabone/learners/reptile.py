@@ -22,6 +22,7 @@ from metabone.learners.base import (
     query_metrics,
 )
 from metabone.learners.carried import Carried
+from metabone.learners.refusals import positive, whole
 from metabone.nets.device_axes import vary_together
 from metabone.nets.network import Network, NormStats, Params
 
@@ -85,10 +86,11 @@ def reptile(
     has one Adam for all tasks. `Reptile.train_step` (reptile.py) sets the trainable variables back
     after a task and not Adam's: the second moments, and the count of steps that corrects their
     bias, go on from task to task. They are in its checkpoints (`tf.train.Saver()`, train.py), and
-    `Reptile.evaluate` starts from them, and sets all variables back after it. That is
-    `moments="kept"`; `moments="fresh"` is what the paper's text describes. As published are also
-    `sum_loss=True`, `query_with_support=True` and Adam with `b1=0`, whose epsilon optax adds after
-    the correction of bias and TensorFlow before, which is one after many steps.
+    `Reptile.evaluate` starts from them, and sets all variables back after it; its author says that
+    it is meant (issue 28 there). That is `moments="kept"`; with `moments="fresh"` the inner loop is
+    a function of theta alone, as the paper writes it. As published are also `sum_loss=True`,
+    `query_with_support=True` and Adam with `b1=0`, whose epsilon optax adds after the correction of
+    bias and TensorFlow before, which is one after many steps.
 
     Args:
       network: see `nets.network.Network`.
@@ -126,20 +128,15 @@ def reptile(
         most 1, an unknown norm or way with moments, a tail without `foml`; in use, with
         `replacement`, a batch of more images than there are.
     """
-    for name, value, least in (
-        ("inner_steps", inner_steps, 1),
-        ("test_steps", test_steps, 0),
-        ("inner_batch", inner_batch, 1),
-        ("test_batch", test_batch, 1),
-    ):
-        if value < least:
-            raise InputError(f"{name} (={value}): expected at least {least}")
+    inner_steps = whole("inner_steps", inner_steps, 1)
+    test_steps = whole("test_steps", test_steps, 0)
+    inner_batch = whole("inner_batch", inner_batch, 1)
+    test_batch = whole("test_batch", test_batch, 1)
     if moments not in get_args(Moments):
         raise InputError(f"moments {moments!r}: expected one of {', '.join(get_args(Moments))}")
-    if not 0 < weight_decay_rate <= 1:
-        raise InputError(
-            f"weight_decay_rate (={weight_decay_rate}): expected a factor above 0 and at most 1"
-        )
+    weight_decay_rate = positive("weight_decay_rate", weight_decay_rate)
+    if weight_decay_rate > 1:
+        raise InputError(f"weight_decay_rate (={weight_decay_rate}): expected at most 1")
     if foml_tail and not foml:
         raise InputError("foml_tail: expected with foml, whose last minibatch it chooses")
     check_norm(norm)

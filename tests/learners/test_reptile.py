@@ -339,8 +339,8 @@ def test_numbers_that_cannot_be_are_refused(name):
     ("settings", "message"),
     [
         ({"moments": "new"}, "moments 'new': expected one of kept, fresh"),
-        ({"weight_decay_rate": 0.0}, r"weight_decay_rate \(=0.0\): expected a factor"),
-        ({"weight_decay_rate": 1.1}, r"weight_decay_rate \(=1.1\): expected a factor"),
+        ({"weight_decay_rate": 0.0}, r"weight_decay_rate \(=0.0\): expected a number above 0"),
+        ({"weight_decay_rate": 1.1}, r"weight_decay_rate \(=1.1\): expected at most 1"),
         ({"foml_tail": True}, "foml_tail: expected with foml"),
     ],
 )
