@@ -1,0 +1,67 @@
+"""Random weights that PyTorch, Keras and metabone draw alike, tensor by tensor, from its name."""
+
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+
+_KERNELS = ("depthwise_kernel", "pointwise_kernel", "kernel")
+
+
+def draw_tensors(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict[str, np.ndarray]:
+    """Draws a network's tensors; none depends on which others there are.
+
+    Kernels are He-normal; variances 10 to the power of a uniform -4 to 0, so that small ones tell
+    epsilons apart; a normalisation's scale is uniform 0.8 to 1.2 times the root of its variance,
+    so that signals keep their size; means and biases are normal of 0.1.
+
+    Args:
+      shapes: by name as in the file: PyTorch's (`...weight`, `...running_var`) or Keras's
+        (`.../kernel:0`, `.../moving_variance:0`).
+      seed: of all.
+
+    Returns:
+      By name, float32; counters of batches int64.
+    """
+    return {name: _draw(name, shape, seed) for name, shape in shapes.items()}
+
+
+def _draw(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    last = name.replace("/", ".").split(":")[0].split(".")[-1]
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    if last == "num_batches_tracked":
+        return np.zeros(shape, np.int64)
+    if last in ("running_var", "moving_variance"):
+        drawn = 10 ** rng.uniform(-4, 0, shape)
+    elif last in ("weight", "gamma") and len(shape) == 1:
+        variance = "running_var" if last == "weight" else "moving_variance"
+        beside = _draw(name.replace(last, variance), shape, seed)
+        drawn = rng.uniform(0.8, 1.2, shape) * np.sqrt(beside)
+    elif last in _KERNELS:
+        inputs = shape[:2] if last == "depthwise_kernel" else shape[:-1]
+        drawn = rng.normal(0, np.sqrt(2 / np.prod(inputs)), shape)
+    elif last == "weight":
+        drawn = rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
+    else:
+        drawn = rng.normal(0, 0.1, shape)
+    return drawn.astype(np.float32)
+
+
+def draw_images(count: int, size: int, seed: int = 1) -> np.ndarray:
+    """Smooth colours with some noise, so that a pixel's neighbours tell of it.
+
+    Args:
+      count: images.
+      size: pixels a side.
+      seed: of the images.
+
+    Returns:
+      `[count, size, size, 3]` uint8.
+    """
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(0, 255, (count, 2, 2, 3))
+    along = np.linspace(0, 1, size)
+    ramps = np.stack([1 - along, along])
+    smooth = np.einsum("nabc,ay,bx->nyxc", corners, ramps, ramps)
+    noisy = smooth + rng.normal(0, 20, smooth.shape)
+    return np.clip(np.round(noisy), 0, 255).astype(np.uint8)

@@ -1,0 +1,207 @@
+"""Convolution, batch normalisation and activation, as published backbones are made of them."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from metabone.errors import InputError
+from metabone.nets.convolution import conv3x3
+from metabone.nets.layers import BatchNorm, FullyConnected
+from metabone.nets.network import Network, from_linen
+
+Padding = Literal["same", "centred", "none"]
+"""Zeros around an image: `same` as TensorFlow has it, where what cannot be halved goes below and to
+the right; `centred` as PyTorch's files have it, half a kernel on every side; `none`."""
+
+
+def pads(
+    padding: Padding, size: tuple[int, int], kernel: tuple[int, int], stride: int
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Pixels of padding before and after, of both axes.
+
+    Args:
+      padding: see `Padding`.
+      size: of the image, height and width.
+      kernel: height and width.
+      stride: in both directions.
+
+    Returns:
+      `((above, below), (left, right))`.
+    """
+    if padding == "none":
+        return ((0, 0), (0, 0))
+    if padding == "centred":
+        (above, left) = ((side - 1) // 2 for side in kernel)
+        return ((above, above), (left, left))
+    above_below, left_right = lax.padtype_to_pads(size, kernel, (stride, stride), "SAME")
+    return (above_below, left_right)
+
+
+def convolve(images: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
+    """Convolves, in the form that is fast on a CPU for this kernel.
+
+    Args:
+      images: `[n, H, W, C]` float.
+      kernel: `[h, w, C, O]`.
+      stride: in both directions.
+      padding: see `Padding`.
+
+    Returns:
+      `[n, H', W', O]`.
+    """
+    sides = kernel.shape[:2]
+    if sides == (1, 1):
+        return images[:, ::stride, ::stride] @ kernel[0, 0]
+    if sides == (3, 3) and (padding == "centred" or (padding == "same" and stride == 1)):
+        return conv3x3(images, kernel, stride)
+    return lax.conv_general_dilated(
+        images,
+        kernel,
+        (stride, stride),
+        pads(padding, images.shape[1:3], sides, stride),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def convolve_depthwise(
+    images: jax.Array, kernel: jax.Array, stride: int, padding: Padding
+) -> jax.Array:
+    """Convolves each channel with a kernel of its own.
+
+    A sum of shifted images, each times one weight a channel. XLA's grouped convolution takes 10 to
+    100 times as long on a CPU.
+
+    Args:
+      images: `[n, H, W, C]` float.
+      kernel: `[h, w, 1, C]`.
+      stride: in both directions.
+      padding: see `Padding`.
+
+    Returns:
+      `[n, H', W', C]`.
+    """
+    height, width = kernel.shape[:2]
+    around = pads(padding, images.shape[1:3], (height, width), stride)
+    # Behind the barrier the frame of zeros is written once; fused into the sum, it is a question
+    # that each of the kernel's weights asks at each pixel.
+    framed = lax.optimization_barrier(jnp.pad(images, ((0, 0), *around, (0, 0))))
+    rows = (framed.shape[1] - height) // stride * stride + 1
+    columns = (framed.shape[2] - width) // stride * stride + 1
+    total = jnp.zeros((), images.dtype)
+    for i in range(height):
+        for j in range(width):
+            met = framed[:, i : i + rows : stride, j : j + columns : stride]
+            total = total + met * kernel[i, j, 0]
+    return total
+
+
+def max_pool_3x3(images: jax.Array, padding: Padding) -> jax.Array:
+    """The largest of 3x3 pixels, at every second pixel.
+
+    Args:
+      images: `[n, H, W, C]` float.
+      padding: see `Padding`; the frame never is the largest.
+
+    Returns:
+      `[n, H', W', C]`.
+    """
+    around = pads(padding, images.shape[1:3], (3, 3), 2)
+    return nn.max_pool(images, (3, 3), (2, 2), around)
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias, batch normalisation, activation.
+
+    Attributes:
+      features: output channels; of a depthwise convolution those of the images.
+      kernel: height and width.
+      stride: in both directions.
+      padding: see `Padding`.
+      depthwise: whether each channel has a kernel of its own.
+      activation: None for none.
+    """
+
+    features: int
+    kernel: tuple[int, int] = (3, 3)
+    stride: int = 1
+    padding: Padding = "same"
+    depthwise: bool = False
+    activation: Callable[[jax.Array], jax.Array] | None = nn.relu
+
+    @nn.compact
+    def __call__(self, images: jax.Array, use_batch_stats: bool) -> jax.Array:
+        """`[n, H, W, C]` to `[n, H', W', features]`."""
+        channels = 1 if self.depthwise else images.shape[-1]
+        shape = (*self.kernel, channels, self.features)
+        kernel = self.param("kernel", nn.initializers.he_normal(), shape)
+        apply = convolve_depthwise if self.depthwise else convolve
+        hidden = apply(images, kernel, self.stride, self.padding)
+        hidden = BatchNorm(name="norm")(hidden, use_batch_stats)
+        return hidden if self.activation is None else self.activation(hidden)
+
+
+def channels_at(width: float, channels: int) -> int:
+    """Channels times a width multiplier, at least one."""
+    return max(1, round(channels * width))
+
+
+def ended(maps: jax.Array, classes: int, average: bool) -> jax.Array:
+    """Ends a network inside its compact method: by the mean of each map, by classes, or by neither.
+
+    Args:
+      maps: `[n, H, W, C]`.
+      classes: of a linear classifier named `head` on the means; 0 for none.
+      average: what the output is without classes: the means, or the maps.
+
+    Returns:
+      Logits `[n, classes]`, means `[n, C]` or the maps.
+    """
+    hidden = maps.mean((1, 2)) if average else maps
+    if not classes:
+        return hidden
+    return FullyConnected((), classes, average=not average, name="head")(hidden)
+
+
+def backbone_of(module: Any) -> Network:
+    """Makes a network of a Linen module with attributes `width`, `classes` and `average`.
+
+    Args:
+      module: ends in `ended`.
+
+    Returns:
+      The network, cut before its head if it has classes.
+
+    Raises:
+      InputError: a width that is not positive, or a negative number of classes.
+    """
+    if not module.width > 0:
+        raise InputError(f"width (={module.width}): expected a number above 0")
+    if module.classes < 0:
+        raise InputError(f"classes (={module.classes}): expected at least 0")
+    if not module.classes:
+        return from_linen(module)
+    head = FullyConnected((), module.classes, average=not module.average)
+    return from_linen(module, module.clone(classes=0), head)
+
+
+def check_images(images: jax.Array, least: int) -> None:
+    """Checks what a network is given.
+
+    Args:
+      images: expected `[n, H, W, C]`.
+      least: pixels a side that are left of by the network's strides.
+
+    Raises:
+      InputError: another rank, or smaller images.
+    """
+    if images.ndim != 4:
+        raise InputError(f"images of shape {images.shape}: expected [n, H, W, C]")
+    if min(images.shape[1:3]) < least:
+        raise InputError(
+            f"images of {images.shape[1]}x{images.shape[2]} pixels: expected at least "
+            f"{least}x{least} for this network"
+        )

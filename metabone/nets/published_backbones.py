@@ -1,0 +1,156 @@
+"""Published backbones by name: network, weights from a file, and the images they expect."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from metabone.errors import InputError
+from metabone.nets.efficientnet import efficientnet_lite0
+from metabone.nets.efficientnet_names import efficientnet_layout
+from metabone.nets.image_chunks import over_images
+from metabone.nets.network import Apply, Network, NormStats, Params
+from metabone.nets.preprocessing import Grey, Preprocessing, preparation
+from metabone.nets.published_layouts import Layout, Place, read_layout
+from metabone.nets.tensor_files import StoredTensor, open_tensors
+
+
+class Recipe(NamedTuple):
+    """All that a published backbone is but for its weights.
+
+    Attributes:
+      network: `(classes, *, width, **layout.options)` to the network.
+      layout: `(tensors, kind of file, classifier wanted)` to how that file stores it.
+      preprocessing: what its weights were trained on.
+      stem: place of the kernel that meets the images.
+    """
+
+    network: Callable[..., Network]
+    layout: Callable[[Mapping[str, StoredTensor], str, bool], Layout]
+    preprocessing: Preprocessing
+    stem: Place = ("params", "stem", "kernel")
+
+
+_RECIPES = {
+    "efficientnet_lite0": Recipe(efficientnet_lite0, efficientnet_layout, Preprocessing(224)),
+}
+
+# What first layers make of an image; one of 224 pixels a side then goes through alone.
+_BYTES_PER_PIXEL = 64
+
+BACKBONES = tuple(_RECIPES)
+"""The names that `load_backbone` knows."""
+
+
+class PublishedBackbone(NamedTuple):
+    """A published network with the weights of a file.
+
+    Attributes:
+      network: from prepared images to features `[n, D]`, or with its classifier to logits. By
+        stored statistics, on a CPU, it takes one image after the other.
+      params: its parameters, NumPy float32.
+      norm_stats: its stored statistics, to be used as they are; `{}` without batch normalisation.
+      prepare: from uint8 images to what the weights were trained on, see
+        `preprocessing.preparation`.
+      size: pixels a side of prepared images.
+      preprocessing: what `prepare` does, for a record.
+      sha256: of the file.
+    """
+
+    network: Network
+    params: Params
+    norm_stats: NormStats
+    prepare: Callable[[jax.Array], jax.Array]
+    size: int
+    preprocessing: str
+    sha256: str
+
+
+def load_backbone(
+    name: str,
+    path: str | os.PathLike,
+    *,
+    classifier: bool = False,
+    size: int | None = None,
+    crop: float = 1.0,
+    grey: Grey = "repeat",
+    width: float = 1.0,
+) -> PublishedBackbone:
+    """Reads a published backbone from a safetensors or Keras HDF5 file; nothing is unpickled.
+
+    Args:
+      name: one of `BACKBONES`.
+      path: The file; tensors of float16, bfloat16, float32 or float64.
+      classifier: whether the network ends in the file's classes; otherwise in features.
+      size: pixels a side of prepared images; None for what the weights were trained on.
+      crop: see `preprocessing.preparation`.
+      grey: likewise; `sum` suits grey images alone and saves little more than time.
+      width: multiplies all channels; the published files have 1.
+
+    Returns:
+      The network, its weights, and what belongs to them.
+
+    Raises:
+      InputError: an unknown name; a file that is missing, damaged, of another kind (pickles are
+        never read) or of another network, or that holds numbers that are not finite.
+    """
+    if name not in _RECIPES:
+        raise InputError(f"backbone {name!r}: expected one of {', '.join(BACKBONES)}")
+    recipe, path = _RECIPES[name], Path(path)
+    expected = recipe.preprocessing
+    if size is not None:
+        if size < 1:
+            raise InputError(f"size (={size}): expected at least 1")
+        expected = expected._replace(size=size)
+    prepare, line = preparation(expected, crop, grey)
+    with open_tensors(path, below="model_weights") as file:
+        layout = recipe.layout(file.tensors, file.kind, classifier)
+        classes = _classes(path, layout, file.tensors) if classifier else 0
+        network = recipe.network(classes, width=width, **layout.options)
+        shapes = jax.eval_shape(
+            lambda key: network.init(key, (expected.size, expected.size, 3)), jax.random.key(0)
+        )
+        trees = dict(zip(("params", "norm_stats"), shapes, strict=True))
+        params, norm_stats = read_layout(path, file, layout, trees)
+    if grey == "sum":
+        _sum_first({"params": params}, recipe.stem)
+    return PublishedBackbone(
+        _in_turn(network), params, norm_stats, prepare, expected.size, line, file.sha256
+    )
+
+
+def _classes(path: Path, layout: Layout, tensors: Mapping[str, StoredTensor]) -> int:
+    name = layout.arrays["params", "head", "classes", "bias"].name
+    if name not in tensors or len(tensors[name].shape) != 1 or not tensors[name].shape[0]:
+        raise InputError(f"{path}: {name} is missing or no row: there is no classifier to read")
+    return tensors[name].shape[0]
+
+
+def _sum_first(trees: dict, stem: Place) -> None:
+    branch = trees
+    for key in stem[:-1]:
+        branch = branch[key]
+    branch[stem[-1]] = branch[stem[-1]].sum(-2, keepdims=True)
+
+
+def _in_turn(network: Network) -> Network:
+    """The network, taking one image after the other where that is faster and gives the same."""
+
+    def wrapped(apply: Apply) -> Apply:
+        def one_by_one(params, norm_stats, images, use_batch_stats):
+            if use_batch_stats and norm_stats:
+                return apply(params, norm_stats, images, True)
+
+            def look(images):
+                return apply(params, norm_stats, images, False)[0]
+
+            height, width = images.shape[1:3]
+            each = height * width * _BYTES_PER_PIXEL
+            return over_images(look, images, bytes_each=each), norm_stats
+
+        return one_by_one
+
+    body = None if network.body is None else wrapped(network.body)
+    return network._replace(apply=wrapped(network.apply), body=body)
