@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 from metabone.datasets import pickled
 from metabone.datasets.arrays import MAX_IMAGES, encode_png
 from metabone.datasets.data_dir import resolve_data_dir
-from metabone.datasets.labelled import LabelledImages, Listing, by_class
+from metabone.datasets.labelled import LabelledImages, Listing
 from metabone.errors import InputError
 
 ARCHIVE = "cifar-100-python.tar.gz"
@@ -68,7 +68,7 @@ def list_cifar100(
       data_dir: Where it is downloaded to, see `data_dir.resolve_data_dir`.
 
     Yields:
-      The builder, and the images by class, classes and files in order of name.
+      The builder, and the images.
 
     Raises:
       InputError: Truncated, not the official archive, a pickle that wants more than arrays, or a
@@ -101,7 +101,7 @@ def list_cifar100(
     yield (
         Cifar100,
         Listing(
-            files=by_class(label_of),
+            files=label_of,
             read=read,
             fingerprint=sha256,
             where=lambda file: f"{path}:{file}",

@@ -3,14 +3,12 @@
 import os
 import re
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from metabone.datasets.archives import Members, litter_in
-from metabone.datasets.stated import SOURCE_FILE, Stated, stated_by
+from metabone.datasets.stated import SOURCE_FILE
 from metabone.errors import InputError
-
-SUFFIXES = (".png", ".jpg", ".jpeg")
-"""How the names of images end that sources read."""
 
 _TEXT = re.compile(r"(readme|licen[cs]e).*|.+\.(csv|tsv|md|xlsx?)", re.IGNORECASE)
 _MASKS = re.compile(r"(.*[_ -])?(masks?|segmentations?|thumb(nail)?s?|previews?)", re.IGNORECASE)
@@ -21,7 +19,7 @@ _PART = re.compile(
 _MOST_TOLD = 10
 
 
-def classes_by_folder(members: Members, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, str]:
+def classes_by_folder(members: Members) -> dict[str, str]:
     """The class of each image: the name of the folder at the top that holds it, at any depth.
 
     A single folder around all the classes is looked through, since zips are often made so. What
@@ -30,13 +28,13 @@ def classes_by_folder(members: Members, suffixes: tuple[str, ...] = SUFFIXES) ->
 
     Args:
       members: a folder or zip.
-      suffixes: how names of images end, in small letters; `("",)` for any.
 
     Returns:
-      From file to class, in order of file.
+      From file to class, in order of file. What a file holds counts and not its name, so that it is
+      found when it is read.
 
     Raises:
-      InputError: fewer than two classes, a class without images, a file that is no image, or
+      InputError: fewer than two classes, a class without images, an image beside the classes, or
         folders at the top that are parts or folds of one set, each with the classes below it.
     """
     beside = _beside(members)
@@ -56,8 +54,6 @@ def classes_by_folder(members: Members, suffixes: tuple[str, ...] = SUFFIXES) ->
             raise InputError(
                 f"{members.where(name)}: lies outside the classes; expected one folder a class"
             )
-        if not name.lower().endswith(suffixes):
-            raise InputError(f"{members.where(name)}: neither .png nor .jpg")
         label_of[name] = parts[wrap]
     _check_no_parts(members, label_of, wrap)
     empty = sorted(expected - set(label_of.values()))
@@ -70,11 +66,14 @@ def classes_by_folder(members: Members, suffixes: tuple[str, ...] = SUFFIXES) ->
     return label_of
 
 
-def stated_beside_classes(members: Members) -> Stated:
-    """What `source.json` beside the class folders states; see `stated.stated_by`."""
+def beside_classes(members: Members) -> tuple[Callable[[], bytes] | None, str]:
+    """How `source.json` beside the class folders is read, None where there is none; and its name.
+
+    See `stated.stated_by`, which takes the two.
+    """
     name = _source_file(members)
     known = name in members.names
-    return stated_by((lambda: members.read(name)) if known else None, members.where(name))
+    return (lambda: members.read(name)) if known else None, members.where(name)
 
 
 def passed_over(members: Members) -> str:

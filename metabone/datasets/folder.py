@@ -7,13 +7,13 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from metabone.datasets.archives import open_members
-from metabone.datasets.class_folders import classes_by_folder, passed_over, stated_beside_classes
-from metabone.datasets.labelled import LabelledImages, Listing, by_class
-from metabone.datasets.stated import NOT_STATED
+from metabone.datasets.class_folders import beside_classes, classes_by_folder, passed_over
+from metabone.datasets.labelled import LabelledImages, Listing
+from metabone.datasets.stated import NOT_STATED, stated_of_pictures
 
 
 class Folder(LabelledImages):
-    """Images as their own JPEG or PNG files, with the class that their folder names."""
+    """Images as their own files, with the class that their folder names."""
 
     VERSION = tfds.core.Version("1.1.0")
     DESCRIPTION = "Images of a folder or zip with one folder a class."
@@ -26,21 +26,22 @@ def list_folder(path: Path) -> Iterator[tuple[type[LabelledImages], Listing]]:
 
     Folders below a class's folder belong to that class. A single folder around all the classes is
     looked through, since zips are often made so. `source.json` beside the classes states citation
-    and licence.
+    and licence, and what transparency is laid over.
 
     Args:
       path: The folder or zip.
 
     Yields:
-      The builder, and the images by class, classes and files in order of name.
+      The builder, and the images.
 
     Raises:
       InputError: Fewer than two classes, a class without images, a file that is no image, or a
         `source.json` that states something else.
     """
     with open_members(path) as members:
-        files = by_class(classes_by_folder(members))
+        files = classes_by_folder(members)
         passed = passed_over(members)
+        stated, page = stated_of_pictures(*beside_classes(members))
         yield (
             Folder,
             Listing(
@@ -49,6 +50,7 @@ def list_folder(path: Path) -> Iterator[tuple[type[LabelledImages], Listing]]:
                 fingerprint=members.fingerprint(),
                 where=members.where,
                 notes=(passed,) if passed else (),
-                stated=stated_beside_classes(members),
+                stated=stated,
+                page=page,
             ),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from metabone.datasets.archives import Members, open_members
-from metabone.datasets.labelled import LabelledImages, Listing, by_class
+from metabone.datasets.labelled import LabelledImages, Listing
 from metabone.errors import InputError
 
 _TERMS = "ImageNet terms of access: non-commercial research and education only"
@@ -48,7 +48,7 @@ def list_tiny_imagenet(path: Path) -> Iterator[tuple[type[LabelledImages], Listi
       path: `tiny-imagenet-200.zip`, or its folder: `train/<wnid>/images/*.JPEG`.
 
     Yields:
-      The builder, and the images by class, classes and files in order of name.
+      The builder, and the images.
 
     Raises:
       InputError: Another layout.
@@ -68,7 +68,7 @@ def list_mini_imagenet(path: Path) -> Iterator[tuple[type[LabelledImages], Listi
         `<wnid>/*.jpg`, in the zip below a folder of the part's name.
 
     Yields:
-      The builder, and the images by class, classes and files in order of name.
+      The builder, and the images.
 
     Raises:
       InputError: None of the parts, or another layout.
@@ -97,7 +97,7 @@ def list_mini_imagenet(path: Path) -> Iterator[tuple[type[LabelledImages], Listi
 
         prints = "\n".join(f"{part} {members.fingerprint()}" for part, members in parts.items())
         listing = Listing(
-            files=by_class(files),
+            files=files,
             read=lambda file: Members.read(*take(file)),
             fingerprint=hashlib.sha256(prints.encode()).hexdigest(),
             where=lambda file: Members.where(*take(file)),
@@ -125,4 +125,4 @@ def _wnids(
             raise InputError(f"{members.path}: class folder '{match[1]}' holds no images")
     if len(set(found.values())) < 2:
         raise InputError(f"{members.path}: holds one class, expected two or more")
-    return by_class(found)
+    return found

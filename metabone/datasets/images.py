@@ -1,7 +1,7 @@
 """A set of labelled images, one class a folder or a simulated shape."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -46,6 +46,7 @@ class ImageSet:
       class_names: The `K` classes.
       provenance: Where the images came from.
       patients: `[N]` int64 or str where images of one patient must stay together, or None.
+      class_parts: Part of each class as its source is published, such as train; else empty.
     """
 
     images: np.ndarray
@@ -53,6 +54,7 @@ class ImageSet:
     class_names: tuple[str, ...]
     provenance: Provenance
     patients: np.ndarray | None = None
+    class_parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)

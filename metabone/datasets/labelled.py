@@ -1,13 +1,11 @@
-"""Labelled images as their own files: prepared once, then read whole or a few at a time."""
+"""Labelled images as their own files, checked and prepared once."""
 
-import dataclasses
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -18,16 +16,17 @@ from metabone.datasets.fingerprints import (
     image_fingerprints,
     under_two_labels,
 )
-from metabone.datasets.images import ImageSet
-from metabone.datasets.plain_jpeg import decode_plain
 from metabone.datasets.prepared import RecordBuilder, Records, prepare
 from metabone.datasets.progress import progress
+from metabone.datasets.record_images import RecordImages, blocks_of
 from metabone.datasets.stated import Stated
 from metabone.provenance import Provenance
 
-_READERS = 2  # Decoders let go of the interpreter's lock; more hardly help on a small machine.
-_BLOCK = 512
+# Of what a record holds; what was prepared with another is prepared anew.
+_LAYOUT = "2"
 _MOST_TOLD = 10
+# A grey of three bits fewer than the set's is an eighth as bright at most.
+_DARK = 3
 
 
 class LabelledImages(RecordBuilder):
@@ -45,12 +44,16 @@ class LabelledImages(RecordBuilder):
     KEEPS_COPIES = False
 
     def features(self) -> tfds.features.FeaturesDict:
-        """The file's name for messages, its class by name, and the hash of its pixels as RGB."""
+        """The file's name for messages, its class by name, and what is known of its pixels.
+
+        That is their hash as RGB, and how many bits a grey of 16 bits uses.
+        """
         return tfds.features.FeaturesDict(
             {
                 "file": tfds.features.Text(),
                 "label": tfds.features.Text(),
                 "sha256": tfds.features.Text(),
+                "bits": np.int64,
                 "image": tfds.features.Image(shape=(None, None, None)),
             }
         )
@@ -60,13 +63,15 @@ class Listing(NamedTuple):
     """What a source consists of, before any image is read.
 
     Attributes:
-      files: Class of each file, in the order of the records; a file's name is what messages say.
-      read: The bytes of a PNG or JPEG file.
+      files: Class of each file, in the order in which they are best read; a file's name is what
+        messages say.
+      read: The bytes of a picture's file.
       fingerprint: Hex digest of everything that the records depend on.
       where: Names a file in full.
       notes: What is to be told of them, such as what was passed over, one sentence each.
       parts: Part of each file, such as train or test, where the source comes in parts.
       stated: Citation and licence where the images come with their own.
+      page: What transparency is laid over, see `reading.decode`.
     """
 
     files: Mapping[str, str]
@@ -76,99 +81,7 @@ class Listing(NamedTuple):
     notes: tuple[str, ...] = ()
     parts: Mapping[str, str] = MappingProxyType({})
     stated: Stated | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordImages:
-    """Labelled images in prepared records: `N` images of `K` classes, decoded when asked for.
-
-    Attributes:
-      records: Prepared records, `N` or more.
-      positions: `[N]` int64, the record of each image.
-      files: `N` names for messages.
-      labels: `[N]` int32 in `0 .. K - 1`.
-      class_names: The `K` classes, sorted.
-      sha256s: `N` hashes of the decoded images.
-      provenance: Where the images came from.
-      size: Height and width that images are read at.
-      channels: 1 or 3.
-    """
-
-    records: Records
-    positions: np.ndarray
-    files: tuple[str, ...]
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    sha256s: tuple[str, ...]
-    provenance: Provenance
-    size: int
-    channels: int
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Reads some images: `[n]` positions to `[n, size, size, channels]` uint8."""
-        images = np.empty((len(rows), self.size, self.size, self.channels), np.uint8)
-        for place, record in enumerate(self._some(rows)):
-            plain = decode_plain(record["image"], self.channels)
-            known = plain is not None
-            images[place] = reading.resize(plain, self.size) if known else self._decode(record)[0]
-        return images
-
-    def whole(self) -> ImageSet:
-        """Reads all images into memory.
-
-        Raises:
-          InputError: What differs in the files is the same at this size, under two labels.
-        """
-        images = np.empty((len(self), self.size, self.size, self.channels), np.uint8)
-        notes: Counter[str] = Counter()
-
-        def read(rows: range) -> tuple[str, ...]:
-            found = []
-            for row, record in zip(rows, self._some(rows), strict=True):
-                images[row], conversions = self._decode(record)
-                found += conversions
-            return tuple(found)
-
-        blocks = _blocks(len(self))
-        with ThreadPoolExecutor(_READERS) as pool:
-            for found in progress(pool.map(read, blocks), "reading images", len(blocks)):
-                notes.update(found)
-        where = self._origin()
-        named = [f"{where}: {file}" for file in self.files]
-        names = [self.class_names[label] for label in self.labels]
-        check_one_label(image_fingerprints(images), names, named)
-        counted = (f"{note} ({n} of {len(self)} images)" for note, n in sorted(notes.items()))
-        conversions = (*counted, *self.provenance.conversions)
-        provenance = dataclasses.replace(self.provenance, conversions=conversions)
-        return ImageSet(images, self.labels, self.class_names, provenance)
-
-    def keep(self, rows: np.ndarray) -> "RecordImages":
-        """The images at some positions, ascending; classes without images are left out."""
-        rows = np.asarray(rows)
-        used, labels = np.unique(self.labels[rows], return_inverse=True)
-        return dataclasses.replace(
-            self,
-            positions=self.positions[rows],
-            files=tuple(self.files[row] for row in rows),
-            labels=labels.astype(np.int32),
-            class_names=tuple(self.class_names[label] for label in used),
-            sha256s=tuple(self.sha256s[row] for row in rows),
-        )
-
-    def _origin(self) -> str:
-        kind, _, path = self.provenance.source.partition(":")
-        return path or kind
-
-    def _some(self, rows: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
-        return self.records.some(self.positions[np.asarray(rows)])
-
-    def _decode(self, record: Mapping[str, Any]) -> tuple[np.ndarray, tuple[str, ...]]:
-        where = f"{self._origin()}: {record['file'].decode()}"
-        picture = reading.decode(record["image"], where, self.channels)
-        return reading.resize(picture.image, self.size), picture.conversions
+    page: int = 255
 
 
 def open_labelled(
@@ -191,63 +104,31 @@ def open_labelled(
       data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
 
     Returns:
-      The images, in the order of the listing. Of copies of an image the first alone is among them,
+      The images, in order of class and file. Of copies of an image the first alone is among them,
       as a task could learn from one and be tested on another; a builder may keep them, see
-      `LabelledImages`. Classes and counts, the listing's notes and what was left out are told on
-      stderr, and but for the counts stand in the provenance.
+      `LabelledImages`. Greys of 16 bits are scaled by as many bits as the set uses. Classes and
+      counts, the listing's notes and what was left out are told on stderr, and but for the counts
+      stand in the provenance.
 
     Raises:
       InputError: A file is no image, or one image stands under two labels.
     """
     reading.check_size(size)
-    files = listing.files
-    hashes: dict[str, str] = {}  # of the files that become records
-
-    def digest(file: str) -> str:
-        image = reading.decode(listing.read(file), listing.where(file), channels=3).image
-        return image_fingerprints(np.asarray(image)[None])[0]
-
-    def check() -> None:
-        for file in progress(files, "checking images", len(files)):
-            hashes[file] = digest(file)
-        twice = under_two_labels(list(hashes.values()), list(files.values()))
-        if len(twice) > builder.AMBIGUOUS * len(files):
-            names = [listing.where(file) for file in files]
-            check_one_label(list(hashes.values()), list(files.values()), names)
-        names = list(files)
-        for row in twice:
-            del hashes[names[row]]
-
-    def read() -> Iterator[dict[str, object]]:
-        for file, sha256 in progress(hashes.items(), "preparing images", len(hashes)):
-            image = listing.read(file)
-            yield {"file": file, "label": files[file], "sha256": sha256, "image": image}
-
-    parts = (str(builder.VERSION), listing.fingerprint)
-    records = prepare(
-        lambda folder: builder(records=read, data_dir=folder),
-        name=builder.name,
-        fingerprint=hashlib.sha256("\n".join(parts).encode()).hexdigest(),
-        data_dir=data_dir,
-        check=check,
-    )
-    left_out = len(files) - len(records)
+    records = _prepared(builder, listing, data_dir)
+    left_out = len(listing.files) - len(records)
     notes = listing.notes
     notes += (f"{left_out} images that stand under two labels left out",) if left_out else ()
-    rows = (record for block in _blocks(len(records)) for record in records.some(block))
-    index = [tuple(row[key].decode() for key in ("file", "label", "sha256")) for row in rows]
-    first_of: dict[str, int] = {}
-    for row, (_, _, sha256) in enumerate(index):
-        first_of.setdefault(sha256, row)
-    positions = list(first_of.values())
-    copies = f"{len(index) - len(positions)} copies of other images of their class"
-    if len(positions) < len(index):
-        if builder.KEEPS_COPIES:
-            positions = list(range(len(index)))
-            notes += (f"{copies} kept, as published",)
-        else:
-            notes += (f"{copies} left out",)
-    names, labels, sha256s = zip(*(index[row] for row in positions), strict=True)
+    index = sorted(_index(records))
+    first_of: dict[str, _Entry] = {}
+    for entry in index:
+        first_of.setdefault(entry.sha256, entry)
+    if len(first_of) < len(index):
+        copies = f"{len(index) - len(first_of)} copies of other images of their class"
+        notes += (f"{copies} {'kept, as published' if builder.KEEPS_COPIES else 'left out'}",)
+    kept = index if builder.KEEPS_COPIES else list(first_of.values())
+    bits = [entry.bits for entry in kept if entry.bits]
+    notes += (_depth_in_words(bits),) if bits else ()
+    labels, names, sha256s, _, positions = zip(*kept, strict=True)
     class_names = tuple(sorted(set(labels)))
     number = {name: label for label, name in enumerate(class_names)}
     lines = sorted(f"{sha256} {label}\n" for sha256, label in zip(sha256s, labels, strict=True))
@@ -275,12 +156,10 @@ def open_labelled(
         ),
         size=size,
         channels=channels,
+        bits=max(bits, default=0),
+        page=listing.page,
+        class_parts=_class_parts(listing),
     )
-
-
-def by_class(label_of: Mapping[str, str]) -> dict[str, str]:
-    """Files with their classes, in order of class and name."""
-    return dict(sorted(label_of.items(), key=lambda item: (item[1], item[0])))
 
 
 def classes_in_words(counts: Mapping[str, int], most: int = _MOST_TOLD) -> str:
@@ -298,5 +177,70 @@ def classes_in_words(counts: Mapping[str, int], most: int = _MOST_TOLD) -> str:
     return f"{sum(counts.values())} images of {len(counts)} classes: {told}{more}"
 
 
-def _blocks(count: int) -> list[range]:
-    return [range(start, min(start + _BLOCK, count)) for start in range(0, count, _BLOCK)]
+class _Entry(NamedTuple):
+    label: str
+    file: str
+    sha256: str
+    bits: int
+    position: int
+
+
+def _index(records: Records) -> Iterator[_Entry]:
+    for block in blocks_of(len(records)):
+        for place, row in zip(block, records.some(block), strict=True):
+            texts = (row[key].decode() for key in ("label", "file", "sha256"))
+            yield _Entry(*texts, row["bits"], place)
+
+
+def _prepared(builder: type[LabelledImages], listing: Listing, data_dir: str | None) -> Records:
+    files = listing.files
+    known: dict[str, dict[str, object]] = {}  # Of the files that become records.
+
+    def look(file: str) -> dict[str, object]:
+        data, where = listing.read(file), listing.where(file)
+        picture = reading.decode(data, where, channels=3, page=listing.page)
+        [sha256] = image_fingerprints(np.asarray(picture.image)[None])
+        return {"sha256": sha256, "bits": picture.bits}
+
+    def check() -> None:
+        for file in progress(files, "checking images", len(files)):
+            known[file] = look(file)
+        hashes = [str(each["sha256"]) for each in known.values()]
+        twice = under_two_labels(hashes, list(files.values()))
+        if len(twice) > builder.AMBIGUOUS * len(files):
+            names = [listing.where(file) for file in files]
+            check_one_label(hashes, list(files.values()), names)
+        names = list(files)
+        for row in twice:
+            del known[names[row]]
+
+    def read() -> Iterator[dict[str, object]]:
+        for file, found in progress(known.items(), "preparing images", len(known)):
+            yield {"file": file, "label": files[file], "image": listing.read(file), **found}
+
+    parts = (str(builder.VERSION), _LAYOUT, listing.fingerprint)
+    return prepare(
+        lambda folder: builder(records=read, data_dir=folder),
+        name=builder.name,
+        fingerprint=hashlib.sha256("\n".join(parts).encode()).hexdigest(),
+        data_dir=data_dir,
+        check=check,
+    )
+
+
+def _depth_in_words(bits: list[int]) -> str:
+    most = max(bits)
+    dark = sum(each <= most - _DARK for each in bits)
+    told = f"{len(bits)} images of 16 bits scaled by the {most} that the set uses"
+    return told + (f", of which {dark} are dark: an eighth of that or less" if dark else "")
+
+
+def _class_parts(listing: Listing) -> dict[str, str]:
+    """Part of each class, where each has one and they have several."""
+    found: dict[str, set[str]] = {}
+    for file, part in listing.parts.items():
+        found.setdefault(listing.files[file], set()).add(part)
+    if any(len(parts) > 1 for parts in found.values()):
+        return {}
+    part_of = {label: next(iter(parts)) for label, parts in found.items()}
+    return part_of if len(set(part_of.values())) > 1 else {}

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from metabone.datasets.archives import Members, open_members
 from metabone.datasets.arrays import MAX_IMAGES, MAX_SIDE, encode_png, read_array
 from metabone.datasets.fingerprints import image_fingerprints
-from metabone.datasets.labelled import LabelledImages, Listing, by_class
+from metabone.datasets.labelled import LabelledImages, Listing
 from metabone.errors import InputError
 
 _SPLITS = ("train", "val", "test")
@@ -76,7 +76,7 @@ def list_omniglot(path: Path) -> Iterator[tuple[type[LabelledImages], Listing]]:
         True where the paper shows, and `labels`, `[K, n]` whole numbers in `0 .. K - 1`.
 
     Yields:
-      The builder, and the drawings by class, classes and files in order of name; a class is named
+      The builder, and the drawings; a class is named
       `<alphabet>/<characterNN>`, or by its number in an npz.
 
     Raises:
@@ -104,7 +104,7 @@ def list_medmnist(
       builder: Of the set.
 
     Yields:
-      The builder, and the images by class, named by the labels' numbers with leading zeros. How
+      The builder, and the images; classes are named by the labels' numbers with leading zeros. How
       many images of `test` are copies of images of `train` is among the notes.
 
     Raises:
@@ -138,7 +138,7 @@ def _drawn_arrays(members: Members) -> Listing:
         return encode_png(images[places[file]].astype(np.uint8) * 255)
 
     label_of = {file: f"{labels[place]:0{width}d}" for file, place in places.items()}
-    return Listing(by_class(label_of), read, members.fingerprint(), members.where)
+    return Listing(label_of, read, members.fingerprint(), members.where)
 
 
 def _drawn_files(parts: list[Members]) -> Listing:
@@ -166,7 +166,7 @@ def _drawn_files(parts: list[Members]) -> Listing:
         raise InputError(f"{parts[0].path}: holds one class, expected two or more")
     prints = "\n".join(members.fingerprint() for members in parts)
     return Listing(
-        files=by_class(label_of),
+        files=label_of,
         read=lambda file: Members.read(*from_part[file]),
         fingerprint=hashlib.sha256(prints.encode()).hexdigest(),
         where=lambda file: Members.where(*from_part[file]),
@@ -207,7 +207,7 @@ def _splits(members: Members) -> Listing:
     if len(set(label_of.values())) < 2:
         raise InputError(f"{members.path}: holds one class, expected two or more")
     return Listing(
-        files=by_class(label_of),
+        files=label_of,
         read=read,
         fingerprint=members.fingerprint(),
         where=members.where,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from metabone.datasets.archives import MAX_FILE_BYTES, open_members
-from metabone.datasets.class_folders import classes_by_folder, passed_over, stated_beside_classes
+from metabone.datasets.class_folders import beside_classes, classes_by_folder, passed_over
 from metabone.datasets.film_bytes import OwnFilm, film_of_bytes
 from metabone.datasets.progress import progress
 from metabone.datasets.stated import SOURCE_FILE, Stated, stated_by
@@ -21,7 +21,6 @@ FEWEST = 3
 
 _TABLES = (".csv", ".tsv", ".txt")
 _PATIENT = ("patient", "group")
-_ANY = ("",)  # DICOM files often have no suffix; what a file holds counts.
 _MAX_FILES = 100_000
 
 
@@ -167,8 +166,8 @@ def _is_table(place: Path) -> bool:
 
 def _of_folders(place: Path) -> LabelledFilms:
     with open_members(place) as members:
-        class_of = classes_by_folder(members, suffixes=_ANY)
-        stated = stated_beside_classes(members)
+        class_of = classes_by_folder(members)
+        stated = stated_by(*beside_classes(members))
         passed = passed_over(members)
     ordered = sorted(class_of, key=lambda name: (class_of[name], name))
     return LabelledFilms(

@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
-from metabone.datasets.labelled import LabelledImages, Listing, by_class
+from metabone.datasets.labelled import LabelledImages, Listing
 from metabone.errors import InputError
 
 _NAME = re.compile(r"(\w+)(?:/([\w][\w.+-]*))?(?::(\d+\.\d+\.\d+))?", re.ASCII)
@@ -44,7 +44,7 @@ def list_tfds(name: str) -> Iterator[tuple[type[LabelledImages], Listing]]:
       name: `NAME`, `NAME/CONFIG` or either with `:VERSION`; by default the highest version.
 
     Yields:
-      The builder, and the images by class, classes and records in order of name.
+      The builder, and the images.
 
     Raises:
       InputError: It is not there, not as array_record, has no image and label, or is damaged.
@@ -95,7 +95,7 @@ def list_tfds(name: str) -> Iterator[tuple[type[LabelledImages], Listing]]:
         skip_registration=True,
     )
     parts = {file: split for file, (split, _) in places.items()}
-    yield stated, Listing(by_class(label_of), read, _fingerprint(place), where, parts=parts)
+    yield stated, Listing(label_of, read, _fingerprint(place), where, parts=parts)
 
 
 def _place(name: str) -> Path:

@@ -200,6 +200,110 @@ def test_source_json_beside_the_classes_states_citation_and_terms(classes, data_
     assert provenance.licence == "not stated: the user's own images"
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_pictures_of_other_formats_are_read_by_their_content(packed, tmp_path, data_dir, encode):
+    rng = np.random.default_rng(0)
+    greys = rng.integers(0, 256, (8, 16, 16), np.uint8)
+    deep = greys[7].astype(np.uint16) * 257
+    files = {
+        "A/0.tif": encode(greys[0], "TIFF"),
+        "A/1.BMP": encode(greys[1], "BMP"),
+        "A/2.webp": encode(greys[2], "WEBP", lossless=True),
+        "A/3.gif": encode(greys[3], "GIF"),
+        "B/4.jfif": encode(np.full((16, 16), 90, np.uint8), "JPEG"),
+        "B/5.png": encode(greys[5], "TIFF", compression="tiff_lzw"),
+        "B/6": encode(greys[6]),
+        "B/7.TIFF": encode(deep, "TIFF"),
+    }
+    root = tmp_path / "formats"
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    path = shutil.make_archive(str(root), "zip", root) if packed else root
+    images = load(path, data_dir)
+    greys[4] = 90
+    np.testing.assert_array_equal(images.images[..., 0], greys)
+    assert "16 to 8 bits by value / 257 (1 of 8 images)" in images.provenance.conversions
+    opened = open_images(f"folder:{path}", size=16, channels=3, data_dir=str(data_dir))
+    np.testing.assert_array_equal(opened.read(np.arange(8)), greys[..., None].repeat(3, -1))
+
+
+def deep_films(root, encode, tops):
+    """Class A holds a ramp up to each top, turned each time, class B noise of 12 bits."""
+    for name in "AB":
+        (root / name).mkdir(parents=True)
+    for number, top in enumerate(tops):
+        ramp = np.linspace(0, top, 256).round().astype(np.uint16).reshape(16, 16)
+        (root / "A" / f"{number}.png").write_bytes(encode(np.rot90(ramp, number)))
+    noise = np.random.default_rng(0).integers(0, 4096, (16, 16), np.uint16)
+    (root / "B" / "0.png").write_bytes(encode(noise))
+    return noise
+
+
+def test_all_sixteen_bit_films_of_a_set_are_scaled_by_the_bits_that_it_uses(
+    tmp_path, data_dir, encode, capsys
+):
+    # An under-exposed film stays darker than its neighbours.
+    noise = deep_films(tmp_path / "x", encode, [4095, 2047, 900])
+    images = load(tmp_path / "x", data_dir)
+    assert images.images.max((1, 2, 3)).tolist()[:3] == [255, 127, 56]
+    expected = np.floor(noise / 4095 * 255 + 0.5)
+    assert np.abs(images.images[3, ..., 0] - expected).max() <= 1
+    told = "4 images of 16 bits scaled by the 12 that the set uses"
+    assert told in images.provenance.conversions
+    assert capsys.readouterr().err.endswith(f"; {told}\n")
+    assert "16 to 8 bits, of which 12 are used (4 of 4 images)" in images.provenance.conversions
+    part = open_images(f"folder:{tmp_path / 'x'}", size=16, data_dir=str(data_dir)).keep([1, 2])
+    assert part.whole().images.max() == part.read([0]).max() == 127
+
+
+def test_full_range_films_are_read_beside_twelve_bits_and_the_dark_ones_told(
+    tmp_path, data_dir, encode
+):
+    deep_films(tmp_path / "x", encode, [65535, 16383, 0])
+    images = load(tmp_path / "x", data_dir)
+    assert images.images.max((1, 2, 3)).tolist() == [255, 64, 0, 16]
+    assert (
+        "4 images of 16 bits scaled by the 16 that the set uses, of which 2 are dark: an eighth "
+        "of that or less"
+    ) in images.provenance.conversions
+
+
+def test_ink_on_a_transparent_page_is_laid_over_white_unless_told(tmp_path, data_dir, encode):
+    root = tmp_path / "ink"
+    for number, name in enumerate("AB"):
+        drawn = np.zeros((16, 16, 4), np.uint8)
+        drawn[number : 4 + number, 4:9, 3] = 255
+        (root / name).mkdir(parents=True)
+        (root / name / "0.png").write_bytes(encode(drawn))
+    images = load(root, data_dir)
+    assert images.images[0, 0, 4, 0] == 0 and images.images[0, 9, 9, 0] == 255
+    note = "transparency laid over {} (2 of 2 images)"
+    assert note.format("white") in images.provenance.conversions
+    (root / "A" / "1.png").write_bytes(encode(np.full((16, 16), 200, np.uint8)))
+    (root / "source.json").write_text('{"transparency": "black"}')
+    # All that is drawn in black on black is one picture.
+    with pytest.raises(InputError, match="the same image under two labels"):
+        load(root, data_dir)
+    drawn[..., :3] = 255
+    (root / "B" / "0.png").write_bytes(encode(drawn))
+    images = load(root, data_dir)
+    assert images.images[2, 1, 4, 0] == 255 and images.images[2, 9, 9, 0] == 0
+    assert "transparency laid over black (2 of 3 images)" in images.provenance.conversions
+    (root / "source.json").write_text('{"transparency": "grey"}')
+    with pytest.raises(InputError, match="transparency is 'grey', expected white or black"):
+        load(root, data_dir)
+
+
+def test_a_picture_of_several_pages_is_one_line(classes, data_dir, one_line):
+    page = Image.open(classes / "ulna" / "2.png")
+    page.save(classes / "ulna" / "3.tif", save_all=True, append_images=[page])
+    with pytest.raises(InputError) as caught:
+        load(classes, data_dir)
+    one_line(caught, "ulna/3.tif: more than one page; save each as a file of its own")
+    assert not data_dir.exists()
+
+
 def empty_class(folder, film):
     (folder / "wrist").mkdir()
 
@@ -235,7 +339,7 @@ def nothing(folder, film):
     [
         (empty_class, "class folder 'wrist' holds no images"),
         (text_named_jpg, "ulna/note.jpg: not a PNG, JPEG, TIFF, BMP, WebP or GIF image"),
-        (other_file, "ulna/note.txt: neither .png nor .jpg"),
+        (other_file, "ulna/note.txt: not a PNG, JPEG, TIFF, BMP, WebP or GIF image"),
         (image_outside, "0.png: lies outside the classes"),
         (same_image_in_two_classes, "are the same image under two labels"),
         (one_class, "holds 1 class folders, expected two or more"),
