@@ -71,7 +71,12 @@ LEARNERS = {
     "imaml": Row(imaml, {"inner_steps": 3, "test_steps": 3, "solver_steps": 2}, no_steps=_NONE),
     "reptile": Row(
         reptile,
-        {"optimizer": optax.adam(0.05, b1=0.0), "inner_batch": 6, "test_steps": 3},
+        {
+            "optimizer": optax.adam(0.05, b1=0.0),
+            "inner_batch": 6,
+            "test_steps": 3,
+            "query_with_support": True,
+        },
         no_steps={"test_steps": 0},
     ),
     "protonet": Row(protonet, {"ways": WAYS}, embeds=True),
