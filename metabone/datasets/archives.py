@@ -9,11 +9,12 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from metabone.errors import InputError
 
 MAX_FILE_BYTES = 256 * 2**20
-"""Above any image file that `imaging.film.MAX_PIXELS` lets pass."""
+"""Of a file that is read whole; above any image file that `imaging.film.MAX_PIXELS` lets pass."""
 
 MAX_RATIO = 200
 """Unpacked to packed size of a whole zip; images hardly compress, bombs reach thousands."""
@@ -74,19 +75,44 @@ class Members:
         Raises:
           InputError: It cannot be read, is damaged or encrypted, or is too large.
         """
+        if self._archive and self.size(name) > MAX_FILE_BYTES:
+            raise InputError(self._too_large(name))
+        with self.open(name) as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise InputError(self._too_large(name))
+        return data
+
+    def size(self, name: str) -> int:
+        """Bytes of a file, as its folder or the zip's directory states them."""
+        if self._archive:
+            return self._archive.getinfo(self._stored_as[name]).file_size
+        return (self.path / name).stat().st_size
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """Opens one file to be read in pieces; of a zip's no more is unpacked than is asked for.
+
+        Raises:
+          InputError: It cannot be read, is damaged or encrypted; also while it is read.
+        """
         try:
             if self._archive:
-                return self._archive.read(self._stored_as[name])
-            with open(self.path / name, "rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
+                stream = self._archive.open(self._stored_as[name])
+            else:
+                stream = open(self.path / name, "rb")
+            with stream:
+                yield stream
         except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError):
             raise InputError(f"{self.where(name)}: damaged in the zip file") from None
+        except InputError:
+            raise
         except (OSError, RuntimeError, NotImplementedError, ValueError) as error:
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())
             raise InputError(f"{self.where(name)}: cannot be read ({reason})") from None
-        if len(data) > MAX_FILE_BYTES:
-            raise InputError(f"{self.where(name)}: above the limit of {MAX_FILE_BYTES >> 20} MiB")
-        return data
+
+    def _too_large(self, name: str) -> str:
+        return f"{self.where(name)}: above the limit of {MAX_FILE_BYTES >> 20} MiB"
 
     def fingerprint(self) -> str:
         """Hashes names and contents: of the zip file as it is, or of every file of a folder."""
@@ -167,15 +193,22 @@ def _walk(path: Path) -> tuple[list[str], list[str]]:
                 _check_printable(name, path)
                 if not (path / name).is_file():
                     raise InputError(f"{path / name}: not a regular file")
+                if (path / name).is_symlink():
+                    _check_inside(path, path / name)
             names.append(name)
     return names, folders
 
 
-def _check_link(root: Path, link: Path) -> None:
-    """Refuses a link to a folder that leads out of the root, or round in a circle."""
+def _check_inside(root: Path, link: Path) -> Path:
     target = link.resolve()
     if not target.is_relative_to(root.resolve()):
         raise InputError(f"{link}: a link that leads out of {root}; links are followed inside it")
+    return target
+
+
+def _check_link(root: Path, link: Path) -> None:
+    """Refuses a link to a folder that leads out of the root, or round in a circle."""
+    target = _check_inside(root, link)
     around = root
     for part in ("", *link.parent.relative_to(root).parts):
         around = around / part
@@ -216,8 +249,6 @@ def _check_member(info: zipfile.ZipInfo, path: Path) -> None:
         raise InputError(f"{path}: holds '{name}', a link and no file")
     if info.flag_bits & 0x1:
         raise InputError(f"{path}: '{name}' is encrypted; unlock it first")
-    if info.file_size > MAX_FILE_BYTES:
-        raise InputError(f"{path}: '{name}' is above the limit of {MAX_FILE_BYTES >> 20} MiB")
 
 
 def _check_total(infos: list[zipfile.ZipInfo], path: Path) -> None:

@@ -113,11 +113,22 @@ def test_a_member_that_claims_to_be_huge_is_refused(tmp_path):
     data = bytearray(path.read_bytes())
     struct.pack_into("<I", data, data.index(b"PK\1\2") + 24, 2**30)
     path.write_bytes(data)
-    with (
-        pytest.raises(InputError, match=r"'a\.png' is above the limit of 256 MiB"),
-        open_members(path),
-    ):
+    with pytest.raises(InputError, match="over 200 times its size"), open_members(path):
         pass
+
+
+def test_a_large_file_is_read_in_pieces_and_not_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_FILE_BYTES", 5)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.npy").write_bytes(b"123456")
+    packed = write_zip(tmp_path / "x.zip", [("a.npy", b"123456")])
+    for path in (tmp_path / "folder", packed):
+        with open_members(path) as members:
+            with pytest.raises(InputError, match=r"a\.npy: above the limit of 0 MiB"):
+                members.read("a.npy")
+            with members.open("a.npy") as file:
+                assert [file.read(4), file.read(4)] == [b"1234", b"56"]
+            assert members.size("a.npy") == 6
 
 
 def test_a_member_larger_than_it_claims_is_refused(tmp_path):
@@ -177,6 +188,21 @@ def test_a_link_to_a_folder_outside_or_around_is_refused(link, to, message, tmp_
     with pytest.raises(InputError) as caught, open_members(tmp_path / "root"):
         pass
     one_line(caught, str(tmp_path / link), message)
+
+
+def test_a_link_to_a_file_is_followed_inside_the_root_and_refused_outside(tmp_path, one_line):
+    root = tmp_path / "root"
+    (root / "a").mkdir(parents=True)
+    (root / "a" / "1.png").write_bytes(b"one")
+    (root / "b.png").symlink_to("a/1.png")
+    with open_members(root) as members:
+        assert members.names == ("a/1.png", "b.png")
+        assert members.read("b.png") == b"one"
+    (tmp_path / "secret").write_bytes(b"secret")
+    (root / "a" / "c.png").symlink_to(tmp_path / "secret")
+    with pytest.raises(InputError) as caught, open_members(root):
+        pass
+    one_line(caught, f"{root / 'a' / 'c.png'}: a link that leads out of {root}")
 
 
 def test_links_that_go_round_are_refused_from_wherever_they_are_read(tmp_path, monkeypatch):
