@@ -58,7 +58,7 @@ def sources_of(config: MetaDatasetSettings, data_dir: str | None) -> Any:
         data_dir=data_dir,
         same_classes=config.same_classes,
         taken=taken,
-        seed=config.seed,
+        seed=workflows.seed_of(config, "target_seed" if config.evaluate else "split_seed"),
         classes=config.meta_classes,
         images_per_class=config.meta_images,
     )
@@ -110,8 +110,10 @@ def fill(
     role = "target" if trained else "meta"
     sources = [{"role": role, **dataclasses.asdict(each)} for each in images.provenances]
     run.record_data([*sources, *record])
+    seeds = workflows.seeds_of(config)
     run.results.set(
         seed=config.seed,
+        draw_seed=seeds.draw,
         ways=config.ways,
         learners=" ".join([workflows.describe(config), *notes]),
         meta_classes=names,
@@ -127,19 +129,21 @@ def fill(
         workflows.searched_by(trained) if trained else None,
         # Of its own classes and 5 ways; beside anything else it would say nothing.
         published=config.ways == 5 and not trained,
-        seed=config.seed,
+        seed=seeds.draw,
     )
-    models = workflows.both_models(
-        config,
-        parts.train,
-        parts.validation,
-        workflows.Target(parts.test.images, lambda values: table.store(parts.test, values)),
-        ways=config.ways,
-        run=run,
-        features_dir=workflows.features_dir(data_dir),
-        trained=trained,
-    )
-    workflows.fill_task_table(models, run, table)
+    target = workflows.Target(parts.test.images, lambda values: table.store(parts.test, values))
+    for index, own in enumerate(workflows.trainings_of(config)):
+        models = workflows.both_models(
+            own,
+            parts.train,
+            parts.validation,
+            target,
+            ways=config.ways,
+            run=run.training(index),
+            features_dir=workflows.features_dir(data_dir),
+            trained=workflows.learned_folder(config.evaluate, index),
+        )
+        workflows.fill_task_table(models, run, table, index)
     run.results.finish()
 
 
@@ -148,7 +152,7 @@ def split(config: MetaDatasetSettings, images: Any) -> Any:
     return workflows.split_images(
         images,
         config.ways,
-        config.seed,
+        workflows.seeds_of(config).split,
         validation=config.validation_classes,
         test=config.test_classes,
         memory_gib=config.memory_gib,

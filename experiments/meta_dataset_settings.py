@@ -115,7 +115,8 @@ PRESETS = {
 }
 
 # What may differ between a run and the evaluation of its learners on another source.
-_ASKED_NOW = ("evaluate", "target", "shots", "queries", "tasks", "same_classes")
+_OWN_UNLESS_GIVEN = ("shots", "queries", "tasks", "target_seed", "draw_seed")
+_ASKED_NOW = ("evaluate", "target", "same_classes", *_OWN_UNLESS_GIVEN)
 
 
 def check(config: MetaDatasetSettings) -> None:
@@ -161,7 +162,7 @@ def with_learners_of(config: MetaDatasetSettings, given: Sequence[str]) -> MetaD
         run=config.evaluate,
         experiments=["meta_dataset"],
         asked_now=_ASKED_NOW,
-        unless_given=("shots", "queries", "tasks"),
+        unless_given=_OWN_UNLESS_GIVEN,
     )
     return dataclasses.replace(found, meta_sources=(config.target,))
 

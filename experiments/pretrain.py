@@ -61,7 +61,7 @@ def fill(config: PretrainSettings, run: Any, images: Any, data_dir: str | None) 
         shots=config.shots,
         queries=config.queries,
         tasks=config.tasks,
-        seed=config.seed,
+        seed=workflows.seeds_of(config).draw,
     )
     run.results.finish()
 

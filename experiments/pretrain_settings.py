@@ -35,6 +35,8 @@ def check(config: PretrainSettings) -> None:
     """Raises `InputError` for settings that cannot be, before anything is read or compiled."""
     check_meta_dataset(config)
     check_least(config, {"base_steps": 0})
+    if config.trainings > 1:
+        raise InputError(f"--trainings={config.trainings}: one backbone is trained here")
     for name in ("evaluate", "pretrained", "backbone_weights"):
         if getattr(config, name):
             raise InputError(f"--{name}: a backbone is trained here, not taken from elsewhere")

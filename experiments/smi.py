@@ -28,10 +28,11 @@ import metabone as mb
 from metabone import workflows
 from metabone.commands.command import Call, Command
 from metabone.datasets.source import are_hands
+from metabone.workflows.film_settings import films_a_task
 from metabone.workflows.variants import variants_of
 
 from .command_line.launch import launch
-from .smi_settings import PRESETS, SmiSettings, check, films_a_task, preset_of, with_learners_of
+from .smi_settings import PRESETS, SmiSettings, check, preset_of, with_learners_of
 
 
 def main(call: Call) -> None:
@@ -74,7 +75,7 @@ def target_of(config: SmiSettings, data_dir: str | None) -> Any:
         config.merge,
         config.cuts,
         (max(config.shots), config.queries),
-        config.seed,
+        workflows.seed_of(config, "target_seed"),
         data_dir,
         config.regions,
         config.key_points,
@@ -85,14 +86,15 @@ def target_of(config: SmiSettings, data_dir: str | None) -> Any:
 def load_meta(config: SmiSettings, data_dir: str | None) -> Any:
     """What to meta-train on: images, an `ImageSet`, or hands, a `FilmSet`."""
     if are_hands(config.meta_source):
-        source = config.meta_source
-        return target_of(dataclasses.replace(config, target=source), data_dir).load_any()
+        seed = workflows.seeds_of(config).split
+        hands = dataclasses.replace(config, target=config.meta_source, target_seed=seed)
+        return target_of(hands, data_dir).load_any()
     return mb.load_images(
         config.meta_source,
         size=config.size,
         channels=config.channels,
         data_dir=data_dir,
-        seed=config.seed,
+        seed=workflows.seeds_of(config).split,
         classes=config.meta_classes,
         images_per_class=config.meta_images,
     )
@@ -109,8 +111,9 @@ def fill(config: SmiSettings, run: Any, films: Any, meta: Any, data_dir: str | N
       data_dir: where features are kept.
     """
     ways, learned = len(films.class_names), config.evaluate or config.meta_learner
+    seeds = workflows.seeds_of(config)
     if config.meta_source == config.target:
-        meta, films = workflows.apart(films, config.meta_share, config.seed)
+        meta, films = workflows.apart(films, config.meta_share, seeds.split)
         workflows.check_enough_films(films, (max(config.shots), config.queries))
     target, hands = workflows.as_target(films), None
     if learned:
@@ -121,30 +124,16 @@ def fill(config: SmiSettings, run: Any, films: Any, meta: Any, data_dir: str | N
         parts = workflows.graded_parts(hands)
     else:
         parts, data = workflows.classes_to_learn(
-            meta, target, ways, config.seed, run, config.pretrained
+            meta, target, ways, seeds.split, run, config.pretrained
         )
     run.record_data([{"role": "target", **dataclasses.asdict(films.provenance)}, *data])
     run.results.set(
         seed=config.seed,
+        draw_seed=seeds.draw,
         learners=workflows.describe(config),
         class_names=films.class_names,
         region_names=films.region_names,
     )
-    trained = Path(learned) if learned else None
-    arms = workflows.both_models(
-        config,
-        parts.train,
-        parts.validation,
-        target,
-        ways=ways,
-        run=run,
-        features_dir=workflows.features_dir(data_dir),
-        trained=trained,
-        variants=variants_of(config.models, config.heads, config.sex),
-    )
-    if hands is not None:
-        whole = workflows.film_arms(config, hands, ways=ways, run=run, trained=trained)
-        arms = itertools.chain(arms, whole)
     reading = workflows.Reading(
         config.shots,
         config.queries,
@@ -153,10 +142,27 @@ def fill(config: SmiSettings, run: Any, films: Any, meta: Any, data_dir: str | N
         config.base_steps,
         config.base_rate,
         config.base_decay,
-        config.seed,
+        seeds.draw,
         config.region_weights,
     )
-    workflows.fill_film_table(arms, run, films, reading)
+    for index, own in enumerate(workflows.trainings_of(config)):
+        each = run.training(index)
+        trained = workflows.learned_folder(learned, index)
+        arms = workflows.both_models(
+            own,
+            parts.train,
+            parts.validation,
+            target,
+            ways=ways,
+            run=each,
+            features_dir=workflows.features_dir(data_dir),
+            trained=trained,
+            variants=variants_of(config.models, config.heads, config.sex),
+        )
+        if hands is not None:
+            whole = workflows.film_arms(own, hands, ways=ways, run=each, trained=trained)
+            arms = itertools.chain(arms, whole)
+        workflows.fill_film_table(arms, run, films, reading, index)
     run.results.finish()
 
 

@@ -119,7 +119,8 @@ _REAL_VALUES = _SMALL | dict(
 PRESETS = {
     "demo": Preset(
         _SMALL
-        | dict(hidden=(256,), meta_images=32, meta_steps=1000, head_steps=1200, base_steps=40),
+        | dict(hidden=(256,), meta_images=32)
+        | dict(meta_steps=1000, head_steps=1200, base_steps=40),
         takes="3 to 7 minutes on two cores",
         expect="simulated films, 5 / 10 / 20 a class, by vote: meta 67 / 70 / 72 % from scratch "
         "and 57 / 63 / 66 % pre-trained, base 61 / 70 / 73 % and 58 / 66 / 72 %, a point or two "
@@ -168,7 +169,8 @@ PRESETS = {
 }
 
 # What an evaluation of a run's learners may ask otherwise.
-_FILMS = tuple("target regions key_points shots queries draws merge cuts pooled".split())
+_KEPT = ("regions", "key_points", "target_seed", "draw_seed")
+_FILMS = ("target", "shots", "queries", "draws", "merge", "cuts", "pooled", *_KEPT)
 _BASE = ("base_steps", "base_rate", "base_decay")
 
 
@@ -202,13 +204,6 @@ def preset_of(flags: Mapping[str, Any]) -> str:
     return "hands" if str(flags.get("meta_source", "")).startswith(_REAL) else "real"
 
 
-def films_a_task(config: SmiSettings, ways: int) -> int:
-    """How many hands the largest of the tasks that are meta-trained on takes."""
-    regions = config.meta_shots + config.meta_queries
-    whole = config.film_shots + config.film_queries if config.film_learners else 0
-    return ways * max(regions, whole)
-
-
 def with_learners_of(config: SmiSettings, given: Sequence[str]) -> SmiSettings:
     """The settings of the run that `--evaluate` or `--meta_learner` names, if either does.
 
@@ -236,7 +231,7 @@ def with_learners_of(config: SmiSettings, given: Sequence[str]) -> SmiSettings:
             run=config.evaluate,
             experiments=["smi"],
             asked_now=("evaluate", *_FILMS),
-            unless_given=("regions", "key_points"),
+            unless_given=_KEPT,
         )
     if config.meta_learner:
         return with_trained_settings(

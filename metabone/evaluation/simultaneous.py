@@ -8,7 +8,12 @@ SIMULTANEOUS = "max t over all pairs"
 
 
 def all_pairs_factor(
-    figures: ArrayLike, *, level: float = 0.95, draws: int = 20_000, seed: int = 0
+    figures: ArrayLike,
+    trainings: ArrayLike | None = None,
+    *,
+    level: float = 0.95,
+    draws: int = 20_000,
+    seed: int = 0,
 ) -> float:
     """Standard errors within which all paired differences of learners lie at once.
 
@@ -19,7 +24,10 @@ def all_pairs_factor(
     those of one control, and do not bound how often equal learners seem to differ.
 
     Args:
-      figures: `[n, K]` of K learners on the same n tasks, n >= 2.
+      figures: `[n, K]` of K learners on the same n tasks, n >= 2; means over trainings.
+      trainings: `[N, K]` mean of each of N >= 2 trainings; the standard error of a difference is
+        then that over tasks in quadrature with both learners' `training_errors`. None where
+        differences are those of the trainings at hand.
       level: how often all of them hold.
       draws: of the distribution of the largest `|t|`.
       seed: of the draws; the same seed gives the same factor.
@@ -34,16 +42,49 @@ def all_pairs_factor(
     if figures.ndim != 2 or len(figures) < 2 or not np.isfinite(figures).all():
         raise ValueError(f"figures of shape {figures.shape}: expected finite [n, K] with n >= 2")
     n, learners = figures.shape
-    centred = (figures - figures.mean(0)) / np.sqrt(n - 1)
+    centred = (figures - figures.mean(0)) / np.sqrt(n * (n - 1))
     one, other = np.triu_indices(learners, 1)
-    errors = np.linalg.norm(centred[:, one] - centred[:, other], axis=0)
-    vary = errors > 1e-9  # what remains is rounding of differences that are all the same
+    by_task = np.linalg.norm(centred[:, one] - centred[:, other], axis=0)
+    own = np.zeros(learners) if trainings is None else training_errors(trainings)
+    # What remains is rounding of differences that are all the same.
+    vary = by_task**2 + own[one] ** 2 + own[other] ** 2 > 1e-18 / n
     if not vary.any():
         return float(stdtrit(n - 1, (1 + level) / 2))
-    one, other, errors = one[vary], other[vary], errors[vary]
+    one, other, by_task = one[vary], other[vary], by_task[vary]
     # Of n tasks only their covariance matters, whose root has at most K rows.
     root = np.linalg.qr(centred, mode="r")
     rng = np.random.default_rng(seed)
     means = rng.standard_normal((draws, len(root))) @ root
-    largest = np.max(np.abs(means[:, one] - means[:, other]) / errors, axis=1)
-    return float(np.quantile(largest * np.sqrt((n - 1) / rng.chisquare(n - 1, draws)), level))
+    seen = by_task**2 * rng.chisquare(n - 1, (draws, 1)) / (n - 1)
+    if trainings is not None:
+        means = means + own * rng.standard_normal((draws, learners))
+        degrees = len(np.asarray(trainings)) - 1
+        drawn = _moderate(own**2 * rng.chisquare(degrees, (draws, learners)) / degrees)
+        seen = seen + drawn[:, one] + drawn[:, other]
+    largest = np.max(np.abs(means[:, one] - means[:, other]) / np.sqrt(seen), axis=1)
+    return float(np.quantile(largest, level))
+
+
+def training_errors(trainings: ArrayLike) -> np.ndarray:
+    """Standard error of each learner's mean over trainings.
+
+    Two or three trainings hardly tell a variance: half of it is that of all learners together, as
+    small samples are moderated where many are compared (Smyth 2004).
+
+    Args:
+      trainings: `[N, K]` mean of each training of K learners, N >= 2.
+
+    Returns:
+      `[K]` float64.
+
+    Raises:
+      ValueError: fewer than two trainings.
+    """
+    trainings = np.asarray(trainings, np.float64)
+    if trainings.ndim != 2 or len(trainings) < 2:
+        raise ValueError(f"trainings of shape {trainings.shape}: expected [N, K] with N >= 2")
+    return np.sqrt(_moderate(trainings.var(0, ddof=1) / len(trainings)))
+
+
+def _moderate(variances: np.ndarray) -> np.ndarray:
+    return (variances + variances.mean(-1, keepdims=True)) / 2

@@ -13,7 +13,9 @@ from metabone.episodes.sampling import learner_key, task_key
 from metabone.episodes.types import Episode
 from metabone.evaluation.share_intervals import share_interval
 from metabone.learners.base import MetaLearner
+from metabone.other_trainings import over_trainings
 
+COVERS = "other tasks of these classes"
 Options = Mapping[str, float | int]
 Measure = Callable[[Options, Any, Any, Any, Any], jax.Array]
 
@@ -203,24 +205,30 @@ def search(
     return sorted(found, key=lambda candidate: -candidate.mean)
 
 
-def task_rows(figures: TaskFigures, norms: Sequence[str], **labels: Any) -> list[dict[str, Any]]:
+def task_rows(
+    trainings: Sequence[TaskFigures], norms: Sequence[str], *, trained: bool = True, **labels: Any
+) -> list[dict[str, Any]]:
     """Rows of `result.json`: mean over tasks with a 95% interval, one a norm mode.
 
-    The interval is what `share_intervals.share_interval` says, `interval` its kind.
+    The interval is what `share_intervals.share_interval` says of the tasks, `interval` its kind;
+    with two trainings or more `other_trainings.over_trainings` adds their spread.
 
     Args:
-      figures: of at least two tasks.
+      trainings: figures of each training of the learner, of the same tasks, at least two.
       norms: what the first of the P predictions are called, all or some.
+      trained: whether anything is; what is not has no other trainings.
       **labels: fields that every row gets, such as learning, model, shots and paper.
 
     Returns:
       A row a norm mode; `mean_of_first_5` counts as Min and Kang (2018) do, five repeats of 75
-      images. `not_finite` is the share of answers that were not finite, in rows that have any.
+      images. `not_finite` is the share of answers that were not finite, in rows that have any;
+      `training_means` that of each training, where there are several.
     """
     rows = []
     for index, norm in enumerate(norms):
-        own = figures.accuracies[:, index]
-        lost = float(figures.not_finite[:, index].mean())
+        each = np.stack([figures.accuracies[:, index] for figures in trainings])
+        lost = float(np.mean([figures.not_finite[:, index].mean() for figures in trainings]))
+        own, means = each.mean(0), each.mean(1)
         estimate = share_interval(own)
         rows.append(
             {
@@ -228,12 +236,15 @@ def task_rows(figures: TaskFigures, norms: Sequence[str], **labels: Any) -> list
                 "norm": norm,
                 "metric": "accuracy",
                 "mean": estimate.mean,
-                "ci95": estimate.ci95,
+                "ci95": over_trainings(estimate.ci95, means),
+                "covers": COVERS if len(means) < 2 else f"{COVERS} and other trainings",
                 "interval": estimate.interval,
                 "std": estimate.std,
                 "n": estimate.n,
                 "unit": "tasks",
+                "trainings": len(means) if trained else 0,
                 "mean_of_first_5": float(own[:5].mean()),
+                **({"training_means": means.tolist()} if len(means) > 1 else {}),
                 **({"not_finite": lost} if lost else {}),
             }
         )

@@ -18,6 +18,7 @@ from metabone.report.result import (
     main_rows,
     near_chance,
     norms_of,
+    paired_by,
     region_rows,
     scale_of,
     select,
@@ -111,17 +112,19 @@ def _meta_against_base(rows: Sequence[Row], show: Presentation) -> str:
     if not found:
         return ""
     above = sum(g.difference > 0 for g in found)
-    clear = sum(g.clear for g in found)
+    beyond = sum(g.beyond for g in found)
     each = "cell" if len(found) == 1 else "cells"
     apart = "the two 95 % intervals together"
     if all(gain.paired for gain in found):
-        apart = "the 95 % interval of the difference, paired by task"
+        apart = f"the 95 % interval of the difference, paired by {paired_by(found)}"
+    if beyond and not all(gain.trainings > 1 for gain in found):
+        apart += ", of one training each, which others may undo"
     below = [f"{g.model} at {shots_in_words(g.shots)}" for g in found if g.difference <= 0]
     few = len(below) <= _MOST_EXCEPTIONS
     exceptions = f" It is not in: {', '.join(below)}." if below and few else ""
     return (
         f"Meta-learning is above base learning in {above} of {len(found)} {each} (same network, "
-        f"same number of {show.noun} a class), in {clear} of them by more than "
+        f"same number of {show.noun} a class), in {beyond} of them by more than "
         f"{apart}.{exceptions}"
     )
 
@@ -154,10 +157,12 @@ def _first_place(ranking: Sequence[Row]) -> str:
     best, *others = ranking
     text = f"{best['learning']} answers best, {100 * best['mean']:.1f} % on {best['n']} tasks."
     if others:
-        clear = sum(-other["to_best"] > other["ci95"] for other in others)
+        beyond = sum(-other["to_best"] > other["ci95"] for other in others)
+        once = best.get("trainings", 1) == 1
         text += (
             " Behind it on the same tasks by more than the paired 95 % interval"
-            f"{', all at once' if 'interval' in others[0] else ''}: {clear} of {len(others)}."
+            f"{', all at once' if 'interval' in others[0] else ''}: {beyond} of {len(others)}"
+            f"{'; of one training each, which others may undo' if beyond and once else ''}."
         )
     return text
 

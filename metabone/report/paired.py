@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from metabone.other_trainings import over_trainings
 from metabone.report.paired_interval import Difference, paired_interval
 from metabone.report.result import Row, select
 from metabone.report.run_folder import read_figures
@@ -59,7 +60,9 @@ def why_other_tasks(first: Measured, second: Measured) -> str:
     differing = [
         f"{name} {theirs[0]} and {theirs[1]}"
         for name, theirs in {
-            "seeds,": [run.result.get("seed") for run in (first, second)],
+            "seeds,": [
+                run.result.get("draw_seed", run.result.get("seed")) for run in (first, second)
+            ],
             "numbers of queries,": [run.setting("queries") for run in (first, second)],
             "numbers of ways,": [run.setting("ways") for run in (first, second)],
         }.items()
@@ -92,33 +95,51 @@ def paired_difference(first: Measured, second: Measured, one: Row, other: Row) -
         both = ours is None and theirs is None
         who = "A and B keep" if both else "A keeps" if ours is None else "B keeps"
         return f"{who} no figures of single {unit}"
-    if len(ours) != len(theirs):
-        return f"{len(ours)} and {len(theirs)} {unit}"
-    return paired_interval(theirs - ours)
+    if ours.shape[1] != theirs.shape[1]:
+        return f"{ours.shape[1]} and {theirs.shape[1]} {unit}"
+    apart = paired_interval(theirs.mean(0) - ours.mean(0))
+    return apart._replace(ci95=over_trainings(apart.ci95, ours.mean(1), theirs.mean(1)))
 
 
 def _kept(run: Measured, row: Row) -> np.ndarray | None:
-    """`[n]` accuracies whose mean a row is, or None where the run has kept none of it."""
+    """`[N, n]` accuracies of N trainings whose mean a row is, or None where none of it is kept."""
     if row.get("metric") != "accuracy":
         return None
     names = [str(row.get(field)) for field in ("learning", "model", "shots")]
     for name in ("-".join(names), names[0]):
         # A name out of a file leads nowhere but into the folder of accuracies.
-        path = run.folder / "accuracies" / f"{name}.npy"
-        if "/" in name or not path.is_file():
+        if "/" in name or not (run.folder / f"accuracies/{name}.npy").is_file():
             continue
-        try:
-            kept = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError):
-            return None
-        kept = kept.reshape(len(kept), -1) if kept.ndim in (1, 2) else np.zeros((0, 0))
         column = _column(run, row) if name != names[0] else 0
+        each = [_accuracies(folder / f"accuracies/{name}.npy", column) for folder in _folders(run)]
+        found = [own for own in each if own is not None]
+        if not found or any(len(own) != len(found[0]) for own in found):
+            return None
+        kept = np.stack(found)
         # The mean tells whether the file belongs to the row: benchmarks keep but one norm mode.
-        if column < kept.shape[1] and len(kept) > 1:
-            own = kept[:, column].astype(np.float64)
-            if np.isclose(own.mean(), row["mean"], rtol=0, atol=1e-6):
-                return own
+        if np.isclose(kept.mean(), row["mean"], rtol=0, atol=1e-6):
+            return kept
     return None
+
+
+def _folders(run: Measured) -> list[Path]:
+    """Those of the run's trainings, in their order."""
+    others = (run.folder / "trainings").glob("[0-9]*")
+    return [run.folder, *sorted(others, key=lambda folder: folder.name.zfill(9))]
+
+
+def _accuracies(path: Path, column: int) -> np.ndarray | None:
+    """One column of a file of figures, or None where there is no such."""
+    if not path.is_file():
+        return None
+    try:
+        kept = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError):
+        return None
+    kept = kept.reshape(len(kept), -1) if kept.ndim in (1, 2) else np.zeros((0, 0))
+    if column >= kept.shape[1] or len(kept) < 2:
+        return None
+    return kept[:, column].astype(np.float64)
 
 
 def _column(run: Measured, row: Row) -> int:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from metabone.report.result import Result, Row, chance_of, data_label, scale_of
-from metabone.report.row_tables import diverged_note
+from metabone.report.result import Result, Row, data_label, scale_of
+from metabone.report.row_tables import chance_note, diverged_note
 from metabone.report.tables import ABSENT, Cell, Table
 
 
@@ -13,7 +13,6 @@ def ranking_table(result: Result) -> Table | None:
     if not found:
         return None
     scale = scale_of("accuracy")
-    chance = chance_of(result, {"metric": "accuracy"})
     rows = []
     for place, entry in enumerate(found, 1):
         behind = ABSENT
@@ -27,7 +26,7 @@ def ranking_table(result: Result) -> Table | None:
         labels=2,
         rows=tuple(rows),
         notes=(
-            *(() if chance is None else (f"Chance: {scale.figure(chance)} {scale.unit}.",)),
+            *chance_note(result, [{"metric": "accuracy"}]),
             _what_holds(found),
             *diverged_note(result.get("rows", ()), "learning"),
         ),
@@ -38,16 +37,23 @@ def _what_holds(ranking: Sequence[Row]) -> str:
     """What the intervals of a ranking cover, which is less in runs that are older."""
     paired = "Differences are paired by task, with 95 % intervals"
     corrected = [entry["interval"] for entry in ranking if "interval" in entry]
-    if corrected:
+    several = ranking[0].get("trainings", 1) > 1
+    if not corrected and len(ranking) > 2:
         return (
-            f"{paired} that hold all at once ({corrected[0]}): one that does not cover 0 is clear, "
-            "for these trainings. Of equal learners one ranking in 20 shows any."
+            f"{paired} that hold one by one: of many equal learners some seem behind the best. "
+            "They are for these trainings."
         )
-    if len(ranking) < 3:
-        return f"{paired}: one that does not cover 0 is clear, for these trainings."
+    if corrected:
+        paired += f" that hold all at once ({corrected[0]})"
+    if several:
+        return (
+            f"{paired}, for other tasks and other trainings, of which each learner had "
+            f"{ranking[0]['trainings']}: one that does not cover 0 is clear. Of equal learners one "
+            "ranking in 20 shows any."
+        )
     return (
-        f"{paired} that hold one by one: of many equal learners some seem behind the best. They "
-        "are for these trainings."
+        f"{paired}: one that does not cover 0 is more than other tasks explain, for these "
+        "trainings; of one training each, others may undo it."
     )
 
 
@@ -73,5 +79,8 @@ def search_table(result: Result) -> Table | None:
         columns=("model", "shots", *names, scale.heading.lower(), ""),
         labels=1,
         rows=tuple(rows),
-        notes=diverged_note(found, "model"),
+        notes=(
+            *chance_note(result, [{"metric": "accuracy"}]),
+            *diverged_note(found, "model"),
+        ),
     )

@@ -224,7 +224,9 @@ class Gain(NamedTuple):
       together: half width of the difference where it is paired, else the sum of the two half
         widths, or None if an interval is missing.
       metric: what was measured.
-      paired: whether the interval is of differences on the same tasks.
+      paired: whether the interval is of differences on the same tasks, or films.
+      unit: what is drawn, tasks or draws of films.
+      trainings: how often either was trained, the fewer; 0 where neither was.
     """
 
     model: str
@@ -233,9 +235,11 @@ class Gain(NamedTuple):
     together: float | None
     metric: str
     paired: bool = False
+    unit: str = "tasks"
+    trainings: int = 1
 
     @property
-    def clear(self) -> bool:
+    def beyond(self) -> bool:
         """Whether meta is above by more than the interval, or intervals, allow."""
         return self.together is not None and self.difference > self.together
 
@@ -264,9 +268,29 @@ def gains(rows: Sequence[Row]) -> list[Gain]:
                     together=None if None in widths else sum(widths),
                     metric=meta["metric"],
                     paired=paired is not None,
+                    unit=str(meta.get("unit", "draws")),
+                    trainings=min(
+                        {row.get("trainings", 1) for row in (meta, base)} - {0}, default=0
+                    ),
                 )
             )
     return found
+
+
+def paired_by(found: Sequence[Gain]) -> str:
+    """What pairs the two learners of gains, in a word."""
+    return "film" if found[0].unit == "draws" else "task"
+
+
+def beyond_means(found: Sequence[Gain]) -> str:
+    """In a phrase what a difference beyond its interval is; other trainings may undo it of one."""
+    if all(gain.trainings > 1 for gain in found):
+        return "a difference beyond it is clear"
+    noun = paired_by(found)
+    return (
+        f"a difference beyond it is more than other {noun}s explain; of one training each, others "
+        "may undo it"
+    )
 
 
 def norms_of(result: Result) -> list[str | None]:

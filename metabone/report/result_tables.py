@@ -10,11 +10,13 @@ from metabone.report.result import (
     Presentation,
     Result,
     Row,
+    beyond_means,
     data_label,
     distinct,
     gains,
     main_rows,
     norms_of,
+    paired_by,
     presentation_of,
     scale_of,
     select,
@@ -31,6 +33,7 @@ from metabone.report.row_tables import (
     mean_cell,
     table_of,
     title_of,
+    trainings_note,
 )
 from metabone.report.tables import ABSENT, Cell, Table
 from metabone.report.words import listed, shots_in_words
@@ -93,6 +96,7 @@ def results_table(
         *diverged_note(rows, "learning", "model"),
         *draws_note(rows),
         *covers_note(rows),
+        *trainings_note(rows),
         *told,
         *_published_note(rows, presentation),
         *conditions_note(rows),
@@ -115,14 +119,14 @@ def first_draws_table(
         f"{rows[0].get('unit', 'draws')} only; {data_label(result, presentation.noun)}"
     )
     columns = _by_shots(rows, shots_of(rows), presentation)
-    notes = _published_note(rows, presentation)
+    notes = (*chance_note(result, rows), *_published_note(rows, presentation))
     return table_of(columns, distinct(rows, "learning", "model"), title, notes)
 
 
 def gains_table(
     result: Result, norm: str | None = "inductive", presentation: Presentation | None = None
 ) -> Table | None:
-    """Meta minus base by model and shots, with the half width that makes it clear."""
+    """Meta minus base by model and shots, with the half width of the difference."""
     readings = readings_of(result, norm)
     found = {name: gains(rows) for name, rows in readings.items()}
     every = [gain for own in found.values() for gain in own]
@@ -156,11 +160,14 @@ def gains_table(
             ("Positive: meta has the smaller error. " if not scale.higher_is_better else "")
             + "In brackets "
             + (
-                "half of its 95 % interval, paired by task"
+                f"half of its 95 % interval, paired by {paired_by(every)}"
                 if all(gain.paired for gain in every)
+                else "half of its 95 % interval, or where the two were asked different ones the "
+                "sum of two half widths"
+                if any(gain.paired for gain in every)
                 else "the sum of the two half widths"
             )
-            + ": a difference beyond it is clear.",
+            + f": {beyond_means(every)}.",
         ),
     )
 

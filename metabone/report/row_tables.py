@@ -46,11 +46,15 @@ def mean_cell(row: Row, reference: Reference | None = None) -> Cell:
     if row.get("mean") is None:
         return Cell(ABSENT)
     scale = scale_of(row["metric"])
-    aside = row.get("paper") if reference else None
-    return Cell(
-        scale.estimate(row["mean"], row.get("ci95")),
-        "" if aside is None else scale.figure(aside),
-    )
+    return Cell(scale.estimate(row["mean"], row.get("ci95")), _published(row) if reference else "")
+
+
+def _published(row: Row) -> str:
+    """A row's published figure; one that was not read at its source says so."""
+    if row.get("paper") is None:
+        return ""
+    figure = scale_of(row["metric"]).figure(row["paper"])
+    return f"{figure} unconfirmed" if row.get("paper_unconfirmed") else figure
 
 
 def metric_cell(row: Row, metric: str) -> Cell:
@@ -104,6 +108,18 @@ def covers_note(rows: Sequence[Row]) -> tuple[str, ...]:
     return (f"Intervals cover {' or '.join(covers)}.{narrower}",)
 
 
+def trainings_note(rows: Sequence[Row]) -> tuple[str, ...]:
+    """What intervals say of other trainings; nothing where nothing was trained before."""
+    counts = sorted({row.get("trainings", 1) for row in rows} - {0})
+    if not counts:
+        return ()
+    if counts == [1]:
+        return ("One training each: other trainings differ by more than the intervals say.",)
+    span = str(counts[-1]) if len(counts) == 1 else f"up to {counts[-1]}"
+    once = "; what was trained once is not known to that extent" if counts[0] == 1 else ""
+    return (f"Means over {span} trainings, whose spread is in the intervals{once}.",)
+
+
 def diverged_note(rows: Sequence[Row], *names: str) -> tuple[str, ...]:
     """Whose answers were not finite and count as wrong, each with its largest share.
 
@@ -143,12 +159,10 @@ def draws_note(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def conditions_note(rows: Sequence[Row]) -> tuple[str, ...]:
-    """How published figures were measured, where rows tell."""
-    found = {
-        f"{r['learning']} [{scale_of(r['metric']).figure(r['paper'])}]": r["paper_conditions"]
-        for r in rows
-        if r.get("paper_conditions")
-    }
-    if not found:
-        return ()
-    return ("Published: " + "; ".join(f"{name} {how}" for name, how in found.items()) + ".",)
+    """How published figures were measured and where that was read, one note a learner."""
+    found = {}
+    for row in rows:
+        if row.get("paper_conditions"):
+            figure = f" [{_published(row)}]" if _published(row) else ""
+            found[f"{row['learning']}{figure}"] = row["paper_conditions"]
+    return tuple(f"Published: {name}: {how}." for name, how in found.items())

@@ -85,8 +85,7 @@ def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) 
 
     Returns:
       The table: both figures with their intervals; the difference with its own, which is paired by
-      task; or why it is not. Student's t over the differences of single tasks: what is common to
-      both runs cancels.
+      task; or why it is not. What is common to both runs on a task cancels.
 
     Raises:
       InputError: a folder holds no run.
@@ -110,10 +109,7 @@ def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) 
     if reason:
         notes.append(f"Differences are not paired: {reason}.")
     else:
-        notes.append(
-            "Paired differences have 95 % intervals: one that does not cover 0 is clear, for these "
-            "trainings."
-        )
+        notes.append(_paired_note([row for run in runs for row in run.rows]))
     notes += _chance_note(chance_of(run.result, row) for run in runs for row in run.rows)
     notes += [
         f"{name} is not complete."
@@ -243,6 +239,19 @@ def _apart(
     if isinstance(found, Difference):
         return f"{scale.signed(found.mean)} ± {scale.figure(found.ci95)}{unit}", "yes"
     return f"{scale.signed(other['mean'] - one['mean'])}{unit}", found
+
+
+def _paired_note(rows: Sequence[Row]) -> str:
+    """What paired differences say, and what they leave open."""
+    if any(row.get("unit") == "draws" for row in rows):
+        what = "other draws of these very films explain; other films may differ by more"
+    else:
+        what = "other tasks explain"
+    once = any(row.get("trainings", 1) == 1 for row in rows)
+    return (
+        f"Paired differences have 95 % intervals: one that does not cover 0 is more than {what}"
+        f"{'; of one training each, others may undo it' if once else ''}."
+    )
 
 
 def _figure(row: Row | None) -> str:

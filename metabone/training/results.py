@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,7 @@ class ResultFile:
           A copy of the first row with all these values, or None.
         """
         wanted = plain(fields)
-        for row in self._content["rows"]:
-            if all(name in row and row[name] == value for name, value in wanted.items()):
-                return dict(row)
-        return None
+        return next((dict(row) for row in self._content["rows"] if _has(row, wanted)), None)
 
     def get(self, name: str, default: Any = None) -> Any:
         """A field that `set` wrote, or the default."""
@@ -81,6 +78,18 @@ class ResultFile:
           *rows: mappings with a JSON form.
         """
         self._write(rows=[*self._content["rows"], *map(plain, rows)])
+
+    def replace(self, rows: Sequence[Mapping[str, Any]], **fields: Any) -> None:
+        """Puts rows where the rows with all these values were, or last if there were none.
+
+        Args:
+          rows: mappings with a JSON form.
+          **fields: as for `find`.
+        """
+        wanted, found = plain(fields), self._content["rows"]
+        at = next((i for i, row in enumerate(found) if _has(row, wanted)), len(found))
+        after = [row for row in found[at:] if not _has(row, wanted)]
+        self._write(rows=[*found[:at], *map(plain, rows), *after])
 
     def set(self, **fields: Any) -> None:
         """Sets other fields than the rows, e.g. `data=[...]`.
@@ -104,3 +113,7 @@ class ResultFile:
 
 
 _KEYS = "experiment, complete, seconds, data and rows"
+
+
+def _has(row: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return all(name in row and row[name] == value for name, value in wanted.items())

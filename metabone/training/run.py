@@ -1,7 +1,8 @@
 """A run's folder: opened by one process at a time, continued only under the settings it began with.
 
 `runs_dir/experiment/name/` holds `config.json`, `metrics.jsonl`, `events/` (TensorBoard),
-`checkpoints/` (one folder a phase) and `result.json`; the report joins them later.
+`checkpoints/` (one folder a phase) and `result.json`; the report joins them later. Where all is
+trained several times, each training but the first has such files in `trainings/<number>/`.
 """
 
 import datetime
@@ -50,6 +51,7 @@ class Run:
         self.continued = continued
         self._record = record
         self._lock = lock
+        self._trainings: dict[int, Run] = {}
 
     @functools.cached_property
     def results(self) -> ResultFile:
@@ -76,6 +78,25 @@ class Run:
         return Checkpoints(
             folder, settings=settings, min_seconds=min_seconds, on_save=self.results.tick
         )
+
+    def training(self, index: int) -> "Run":
+        """The same run with checkpoints, metrics and arrays of one of its trainings.
+
+        Args:
+          index: 0 is the run itself; training i lies in `trainings/<i + 1>/`.
+
+        Returns:
+          The run, with the same settings and `results`.
+        """
+        if index == 0:
+            return self
+        if index not in self._trainings:
+            folder = training_folder(self.path, index)
+            folder.mkdir(parents=True, exist_ok=True)
+            again = Run(folder, self._record, self.continued, self._lock)
+            again.__dict__["results"] = self.results
+            self._trainings[index] = again
+        return self._trainings[index]
 
     def record_data(self, entries: Sequence[Any]) -> None:
         """Writes down which data the run uses, in `config.json` and `result.json`.
@@ -110,8 +131,9 @@ class Run:
 
     def close(self) -> None:
         """Lets another process have the run."""
-        if "metrics" in self.__dict__:
-            self.metrics.close()
+        for run in (self, *self._trainings.values()):
+            if "metrics" in run.__dict__:
+                run.metrics.close()
         self._lock.close()
 
     def __enter__(self) -> "Run":
@@ -119,6 +141,11 @@ class Run:
 
     def __exit__(self, *_) -> None:
         self.close()
+
+
+def training_folder(run: Path, index: int) -> Path:
+    """Where training `index` of a run lies: the first in the run's own folder."""
+    return run if index == 0 else run / "trainings" / str(index + 1)
 
 
 def open_run(

@@ -34,6 +34,7 @@ from metabone.workflows.networks import (
     maml_of,
     whole_network,
 )
+from metabone.workflows.seeds import seeds_of
 from metabone.workflows.settings import LearnerSettings
 from metabone.workflows.variants import PAPER, Variant
 
@@ -67,6 +68,8 @@ class Arm(NamedTuple):
       base: whether base learning of the network is measured beside it.
       ordered: whether classes are in order, so that a task's labels must be.
       whole: whether an example of `target` is a whole film, not a region.
+      trained: whether anything of `learner` is learned before the target is seen.
+      backbone: whether the target's features are of a network that this run trains.
     """
 
     model: str
@@ -79,6 +82,8 @@ class Arm(NamedTuple):
     base: bool = True
     ordered: bool = False
     whole: bool = False
+    trained: bool = True
+    backbone: bool = False
 
 
 def both_models(
@@ -175,12 +180,15 @@ class _Arms:
             held = _with_sex(variant, found["validation"], _sex_of(images), weight)
             held_out = dataclasses.replace(images, images=held)
         arm = self._arm(variant, stored_features(), learner, lambda: params, held_out, store)
-        return arm._replace(learning="linear", base=False)
+        return arm._replace(learning="linear", base=False, trained=arm.backbone)
 
     def _arm(self, variant, network, learner, training, held_out, store) -> Arm:
         ordered = variant.ordinal or self._graded
+        config = self._config
+        elsewhere = config.backbone_weights or config.pretrained
         arm = Arm(variant.name, network, learner, training, held_out, store)
-        return arm._replace(ordered=ordered)
+        backbone = "pretrained" in variant.model and not elsewhere
+        return arm._replace(ordered=ordered, backbone=backbone)
 
     def _with_row(self, variant: Variant, images: Images | None) -> Any:
         if images is None or not variant.sex:
@@ -273,7 +281,7 @@ def outer_of(config: LearnerSettings, steps: int) -> Outer:
         config.mapping,
         config.validate_every,
         config.validation_tasks,
-        config.seed,
+        seeds_of(config).train,
     )
 
 

@@ -22,7 +22,6 @@ from metabone.nets.network import Network
 from metabone.nets.networks import vgg16
 from metabone.nets.weights import load_vgg16
 from metabone.training.checkpoints import load_checkpoint
-from metabone.training.json_files import read_json
 from metabone.training.loop import TrainResult, train
 from metabone.training.run import Run
 from metabone.training.supervised import (
@@ -33,6 +32,7 @@ from metabone.training.supervised import (
 )
 from metabone.workflows.feature_scaling import Scaling, load_scaling, save_scaling, scaling_of
 from metabone.workflows.networks import backbone_network, cosine_adam
+from metabone.workflows.seeds import seeds_of
 from metabone.workflows.settings import LearnerSettings
 
 _READ_AT_ONCE = 512
@@ -146,7 +146,7 @@ def pretrained_backbone(
         optimizer=optimizer,
         batch=config.pretrain_batch,
         flip=config.pretrain_flip,
-        seed=config.seed,
+        seed=seeds_of(config).train,
         run=run,
     )
     return _frozen(config, trained.best_state)
@@ -169,10 +169,11 @@ def given_backbone(config: LearnerSettings, trained: Path | None) -> Backbone | 
 
 
 def _trained_backbone(config: LearnerSettings, folder: Path) -> Backbone:
-    classes = len(read_json(folder / "result.json")["meta_classes"]["train"])
+    found = load_checkpoint(folder / "checkpoints/pretrain").state
+    classes = len(np.ravel(found["params"]["head"]["classes"]["bias"]))
     network, optimizer = _pretraining(config, classes)
     shape = (config.size, config.size, config.channels)
-    template = _start(network, optimizer, shape, config.seed)
+    template = _start(network, optimizer, shape, seeds_of(config).train)
     return _frozen(config, load_checkpoint(folder / "checkpoints/pretrain", template).state)
 
 

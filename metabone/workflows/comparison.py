@@ -11,7 +11,7 @@ from metabone.datasets.images import ImageSet
 from metabone.episodes.sampling import sample
 from metabone.episodes.store import ImageStore
 from metabone.errors import InputError
-from metabone.evaluation.simultaneous import SIMULTANEOUS, all_pairs_factor
+from metabone.evaluation.simultaneous import SIMULTANEOUS, all_pairs_factor, training_errors
 from metabone.evaluation.tasks import TaskFigures, measure_tasks, task_measure, task_rows
 from metabone.learners.base import MetaLearner
 from metabone.report.paired_interval import paired_interval
@@ -88,7 +88,7 @@ def compare(
             learner, [answer], trained.meta_params, store, sizes, tasks, seed, name
         )
         norm = str(trained.about.get("norm", NORMS[0]))
-        rows += task_rows(figures, [norm], learning=name, shots=shots, ways=ways, seed=seed)
+        rows += task_rows([figures], [norm], learning=name, shots=shots, ways=ways, seed=seed)
         found[name] = figures.accuracies[:, 0]
     return Comparison(rows, ranking_of(found), found)
 
@@ -139,21 +139,27 @@ def ranking_of(found: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     """Learners from the best mean down, each with its paired difference to the best.
 
     Args:
-      found: `[n]` figures by learner, on the same tasks in the same order.
+      found: `[n]` figures by learner, on the same tasks in the same order; or `[N, n]` of its N
+        trainings, of which every learner has as many.
 
     Returns:
-      One entry a learner: name, mean and n; of all but the best the difference `to_best` and the
-      half width `ci95` of its interval. All these hold at once in 95 % of rankings, see
-      `all_pairs_factor`, so that of equal learners any seems clearly behind in 5 %.
+      One entry a learner: name, mean, n and `trainings`; of all but the best the difference
+      `to_best` and the half width `ci95` of its interval. All these hold at once in 95 % of
+      rankings, see `all_pairs_factor`, so that of equal learners any seems behind in 5 %; of one
+      training each they hold for those trainings.
     """
     order = sorted(found, key=lambda name: -found[name].mean())
-    figures = np.stack([found[name] for name in order], axis=1).astype(np.float64)
-    factor = all_pairs_factor(figures)
+    each = np.stack([np.atleast_2d(found[name]) for name in order], -1).astype(np.float64)
+    figures, means = each.mean(0), each.mean(1)
+    several = len(each) > 1
+    factor = all_pairs_factor(figures, means if several else None)
+    errors = training_errors(means) if several else np.zeros(len(order))
     ranking = [
-        {"learning": name, "mean": float(mean), "n": len(figures)}
+        {"learning": name, "mean": float(mean), "n": len(figures), "trainings": len(each)}
         for name, mean in zip(order, figures.mean(0), strict=True)
     ]
-    for entry, own in zip(ranking[1:], figures.T[1:], strict=True):
-        behind = paired_interval(own - figures[:, 0], factor)
-        entry |= {"to_best": behind.mean, "ci95": behind.ci95, "interval": SIMULTANEOUS}
+    for index, entry in enumerate(ranking[1:], 1):
+        behind = paired_interval(figures[:, index] - figures[:, 0], factor)
+        width = np.hypot(behind.ci95, factor * np.hypot(errors[index], errors[0]))
+        entry |= {"to_best": behind.mean, "ci95": float(width), "interval": SIMULTANEOUS}
     return ranking

@@ -12,6 +12,7 @@ from metabone.errors import InputError
 from metabone.stored_arrays import load_arrays, save_arrays
 from metabone.training.checkpoints import load_checkpoint
 from metabone.training.json_files import read_json
+from metabone.training.run import training_folder
 from metabone.workflows.settings import BACKBONES_OWN, LearnerSettings
 from metabone.workflows.variants import HEADS, PAPER_MODELS, SEX, variants_of
 
@@ -80,11 +81,17 @@ def with_trained_settings(
             advice = f"with --{flag} choose among {few}" if few else "leave it out"
             raise InputError(f"--{name} is the trained run's own; {advice}")
     stored = stored_settings(record["config"], type(config))
-    for phase in _phases_of(stored) if phases is None else phases:
-        load_checkpoint(folder / "checkpoints" / phase, best=True)
+    for index in range(stored.get("trainings", 1)):
+        for phase in _phases_of(stored) if phases is None else phases:
+            load_checkpoint(training_folder(folder, index) / "checkpoints" / phase, best=True)
     asked = [name for name in asked_now if name in given or name not in unless_given]
     kept = {name: getattr(config, name) for name in asked}
     return dataclasses.replace(config, **(stored | kept))
+
+
+def learned_folder(run: str, training: int) -> Path | None:
+    """Where a run keeps what one of its trainings has learned; None where no run is named."""
+    return training_folder(Path(run), training) if run else None
 
 
 def with_backbone_of(config: Settings, given: Sequence[str]) -> Settings:

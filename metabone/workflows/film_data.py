@@ -26,6 +26,7 @@ from metabone.workflows.arms import Target
 from metabone.workflows.class_parts import ClassParts, learned_here, part_of, split_classes
 from metabone.workflows.earlier_runs import save_seen
 from metabone.workflows.hand_preparation import prepared_source
+from metabone.workflows.seeds import seeds_of
 from metabone.workflows.settings import LearnerSettings
 
 WHOLE_HAND = "hand"
@@ -237,7 +238,7 @@ def hands_to_learn(
             f"{films.provenance.source}: {len(films)} films to meta-train on; a task takes {least} "
             f"of them, and as many are needed to choose on: expected at least {2 * least}"
         )
-    chosen, train = apart(films, validation / len(films), config.seed)
+    chosen, train = apart(films, validation / len(films), seeds_of(config).split)
     parts = HandParts(train, chosen, target)
     named = {"train": train, "validation": chosen, "target": target}
     check_disjoint(*((name, part.regions) for name, part in named.items()))

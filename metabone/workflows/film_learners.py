@@ -35,6 +35,7 @@ from metabone.workflows.film_data import HandParts
 from metabone.workflows.film_settings import FilmNetSettings
 from metabone.workflows.meta_training import Outer, TaskSizes, meta_train_on
 from metabone.workflows.networks import cosine_adam
+from metabone.workflows.seeds import seeds_of
 
 # Key points are right to a percent of hand length, a few pixels of a region.
 _JITTER = 3
@@ -153,7 +154,7 @@ class _FilmArms:
             mapping="overlap" if config.film_batch > 1 else "scan",
             validate_every=config.film_validate_every,
             validation_tasks=20,
-            seed=config.seed,
+            seed=seeds_of(config).train,
         )
         if self._trained is not None:
             return trained_meta_params(learner, self._trained, f"film_{name}", self._shape, outer)
@@ -192,7 +193,7 @@ class _FilmArms:
             return self._scored
         config = self._config
         optimizer = cosine_adam(config.film_rate, config.film_steps, 0.01, 1e-3)
-        params, stats = network.init(jax.random.key(config.seed), self._shape)
+        params, stats = network.init(jax.random.key(seeds_of(config).train), self._shape)
         start = supervised_state(params, stats, optimizer)
         if self._trained is not None:
             folder = self._trained / "checkpoints" / "film_supervised"
@@ -214,7 +215,7 @@ class _FilmArms:
             start,
             (pictures, jnp.asarray((months - months.mean()) / months.std())),
             steps=config.film_steps,
-            seed=config.seed,
+            seed=seeds_of(config).train,
             checkpoints=self._run.checkpoints("film_supervised"),
             metrics=self._run.metrics,
             phase="film_supervised",

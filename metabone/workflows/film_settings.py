@@ -64,3 +64,10 @@ def check_film_nets(config: FilmNetSettings) -> None:
     if min(config.film_hidden, default=1) < 1:
         given = ",".join(map(str, config.film_hidden))
         raise InputError(f"--film_hidden={given}: expected numbers of at least 1")
+
+
+def films_a_task(config: FilmNetSettings, ways: int) -> int:
+    """How many hands the largest of the tasks that are meta-trained on takes."""
+    regions = config.meta_shots + config.meta_queries
+    whole = config.film_shots + config.film_queries if config.film_learners else 0
+    return ways * max(regions, whole)

@@ -9,19 +9,20 @@ import numpy as np
 import optax
 
 from metabone.datasets.graded import GradedImages
-from metabone.evaluation.film_rows import confusions_of, rows_of, votes_on
+from metabone.evaluation.film_rows import confusions_of, paired_width, rows_of, votes_on
 from metabone.evaluation.protocol import FilmReading, compile_reading, read_draws, read_films
 from metabone.learners.base import MetaLearner
 from metabone.learners.transfer import scratch
 from metabone.nets.network import Network
 from metabone.radiograph.films import FilmSet
 from metabone.report.published import min_kang_2018
+from metabone.stored_arrays import load_arrays, save_arrays
 from metabone.training.progress import ProgressLine
-from metabone.training.run import Run
+from metabone.training.run import Run, training_folder
 from metabone.workflows.arms import Arm
 from metabone.workflows.region_weights import read_weighted, weights_of
 from metabone.workflows.settings import NORMS
-from metabone.workflows.task_table import keep_accuracies, predictions_of
+from metabone.workflows.task_table import is_measured, keep_accuracies, predictions_of
 
 # Draws where every draw runs or even trains whole networks for each of several regions.
 _COSTLY = {("meta", "scratch"): 30, ("base", "scratch"): 5}
@@ -53,7 +54,9 @@ class Reading(NamedTuple):
     weighted: bool = False
 
 
-def fill_film_table(arms: Iterator[Arm], run: Run, films: FilmSet, reading: Reading) -> None:
+def fill_film_table(
+    arms: Iterator[Arm], run: Run, films: FilmSet, reading: Reading, training: int = 0
+) -> None:
     """Trains and measures what a run does not hold yet.
 
     Args:
@@ -61,6 +64,7 @@ def fill_film_table(arms: Iterator[Arm], run: Run, films: FilmSet, reading: Read
       run: keeps rows, confusion matrices, and a few films with their votes.
       films: what the arms' stores hold.
       reading: how they are read.
+      training: which of the run's trainings the arms are of; rows are of all up to it.
     """
     # One thread compiles what comes next while this one trains, which leaves a core half idle.
     pool = ThreadPoolExecutor(1)
@@ -70,12 +74,13 @@ def fill_film_table(arms: Iterator[Arm], run: Run, films: FilmSet, reading: Read
             if arm.base:
                 pair["base"] = _base(arm.network, reading)
             ahead = {
-                learning: _compile_ahead(reading, run, arm, learning, learner, pool)
+                learning: _compile_ahead(reading, run, arm, learning, learner, pool, training)
                 for learning, learner in pair.items()
             }
             for learning, programs in ahead.items():
-                meta_params = arm.train() if learning == arm.learning else ()
-                _measure(reading, run, films, arm, learning, meta_params, programs)
+                if programs:
+                    meta_params = arm.train() if learning == arm.learning else ()
+                    _measure(reading, run, films, arm, learning, meta_params, programs, training)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -93,14 +98,18 @@ def _compile_ahead(
     learning: str,
     learner: MetaLearner,
     pool: ThreadPoolExecutor,
+    training: int,
 ) -> dict[int, Future]:
     """By number of shots, the program that the run still lacks; it need not be trained for it."""
     shape = arm.target.images.shape[1 if arm.whole else 2 :]
     meta_params = jax.eval_shape(lambda key: learner.init(key, shape), jax.random.key(0))
-    predictions = predictions_of(arm.network, shape) if arm.base else [learner.predict]
+    predictions = [learner.predict]
+    if arm.base:
+        predictions = list(dict.fromkeys(predictions_of(arm.network, shape)))
     programs = {}
     for shots in reading.shots:
-        if run.results.find(learning=learning, model=arm.model, shots=shots) is None:
+        labels = {"learning": learning, "model": arm.model, "shots": shots}
+        if not is_measured(run, labels, training, _is_trained(arm, learning)):
             sizes = dict(shots=shots, queries=reading.queries, pooled=reading.pooled)
             sizes |= dict(ordered=arm.ordered, whole=arm.whole)
             inputs, make = meta_params, read_films
@@ -110,6 +119,11 @@ def _compile_ahead(
             read = make(learner, predictions, **sizes)
             programs[shots] = pool.submit(compile_reading, read, inputs, arm.target)
     return programs
+
+
+def _is_trained(arm: Arm, learning: str) -> bool:
+    """Whether another training would be another learner."""
+    return arm.backbone or (learning == arm.learning and arm.trained)
 
 
 def _is_weighted(reading: Reading, arm: Arm, learning: str) -> bool:
@@ -127,6 +141,7 @@ def _measure(
     learning: str,
     meta_params: Any,
     programs: dict[int, Future],
+    training: int,
 ) -> None:
     several = len(films.region_names) > 1
     model = arm.model.split(",")[0]
@@ -149,11 +164,12 @@ def _measure(
             done=lambda _, line=line: line.advance(1, {}),
         )
         line.close()
-        if (learning, arm.model, shots) == ("meta", "scratch", max(reading.shots)):
+        if (learning, arm.model, shots, training) == ("meta", "scratch", max(reading.shots), 0):
             _keep_examples(run, films, found)
-        # A learner with its own head answers from the labelled films alone.
-        norms = NORMS if arm.base else NORMS[:1]
-        _write_rows(run, found, norms, len(films.class_names), **labels)
+        _keep_reading(run.training(training), labels, found)
+        readings = _kept_readings(run, labels, training)
+        trained = _is_trained(arm, learning)
+        _write_rows(run, readings, len(films.class_names), training, trained, labels)
 
 
 def _weights(
@@ -168,17 +184,55 @@ def _weights(
 
 
 def _write_rows(
-    run: Run, reading: FilmReading, norms: Sequence[str], classes: int, **labels: Any
+    run: Run,
+    readings: Sequence[FilmReading],
+    classes: int,
+    training: int,
+    trained: bool,
+    labels: dict[str, Any],
 ) -> None:
-    """Writes what a reading says; the rows last, as they say that all is written."""
-    right = (reading.votes == reading.truth[:, None]).mean(-1)
-    keep_accuracies(run, labels, right)
+    """Writes what readings say; the rows last, as they say that all is written."""
+    # One prediction where both modes are one function, or a learner has a head of its own.
+    norms = NORMS[: readings[0].votes.shape[1]]
     found = {_entry_key(entry): entry for entry in run.results.get("confusions", [])}
-    for entry in confusions_of(reading, norms, classes, **labels):
+    for entry in confusions_of(readings, norms, classes, **labels):
         found[_entry_key(entry)] = entry
     run.results.set(confusions=list(found.values()))
     paper = min_kang_2018(labels["learning"], labels["model"], labels["shots"])
-    run.results.append(*rows_of(reading, norms, paper=paper, **labels))
+    rows = rows_of(readings, norms, trained=trained, paper=paper, **labels)
+    meta = _kept_readings(run, {**labels, "learning": "meta"}, training)
+    if labels["learning"] == "base" and meta:
+        for row in rows:
+            where = row["region"], norms.index(row["norm"]), labels["shots"]
+            row["to_meta_ci95"] = paired_width(meta, readings, *where)
+    run.results.replace(rows, **labels)
+
+
+def _keep_reading(run: Run, labels: dict[str, Any], reading: FilmReading) -> None:
+    """Keeps what a training's rows are made of: for the rows of several, and for pairs."""
+    folder = run.path / "readings"
+    folder.mkdir(exist_ok=True)
+    parts = reading._asdict()
+    if reading.weighted is None:
+        parts["weighted"] = np.zeros(0)
+    save_arrays(folder / f"{_name_of(labels)}.npz", **parts)
+    right = (reading.votes == reading.truth[:, None]).mean(-1)
+    keep_accuracies(run, labels, right)
+
+
+def _kept_readings(run: Run, labels: dict[str, Any], training: int) -> list[FilmReading]:
+    """What `_keep_reading` kept of each training up to one; what nobody trains is read once."""
+    folders = [training_folder(run.path, index) / "readings" for index in range(training + 1)]
+    paths = [folder / f"{_name_of(labels)}.npz" for folder in folders]
+    found = [load_arrays(path, FilmReading._fields) for path in paths if path.exists()]
+    return [
+        FilmReading(**{**each, "weighted": each["weighted"] if each["weighted"].size else None})
+        for each in found
+    ]
+
+
+def _name_of(labels: dict[str, Any]) -> str:
+    return "-".join(map(str, labels.values()))
 
 
 def _entry_key(entry: dict[str, Any]) -> tuple:

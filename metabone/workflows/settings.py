@@ -29,6 +29,7 @@ def setting(default: Any, text: str, theme: str = "Settings") -> Any:
     return dataclasses.field(default=default, metadata={"help": text, "theme": theme})
 
 
+_run = partial(setting, theme="Run")
 _images = partial(setting, theme="Images")
 _network = partial(setting, theme="Networks")
 _meta = partial(setting, theme="Meta-training")
@@ -36,10 +37,35 @@ _pretrain = partial(setting, theme="Pre-training of the backbone")
 
 
 @dataclasses.dataclass(frozen=True)
-class LearnerSettings:
+class SeedSettings:
+    """Seeds, each of one thing that is drawn, see `workflows.seeds`; -1 is that of `seed`."""
+
+    seed: int = _run(0, "Of everything that is drawn, where no other seed is named.")
+    split_seed: int = _run(
+        -1,
+        "Of simulated images to learn from, and of which classes or hands are held out; -1 for "
+        "--seed.",
+    )
+    train_seed: int = _run(
+        -1, "Of first weights, and of the tasks and minibatches of training; -1 for --seed."
+    )
+    draw_seed: int = _run(
+        -1, "Of the tasks, or draws of films, that learners are measured on; -1 for --seed."
+    )
+    trainings: int = _run(
+        1,
+        "How often everything is trained, by seeds from --train_seed on: rows are then means over "
+        "trainings, and with two or more their intervals cover other trainings.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnerSettings(SeedSettings):
     """Images, networks and training; by default Min and Kang's (2018) own where they state them."""
 
-    seed: int = setting(0, "Of everything that is drawn.", "Run")
+    target_seed: int = _run(
+        -1, "Of simulated films, or images, that are only measured on; -1 for --seed."
+    )
     size: int = _images(64, "Height and width of the images, in pixels.")
     channels: int = _images(3, "Of the images: 3 (RGB) or 1 (grey).")
     filters: int = _network(64, "Filters of the seven-block network.")
@@ -112,11 +138,12 @@ _LEAST = dict.fromkeys(
         *("pretrain_batch", "pretrain_steps", "validate_every"),
     ),
     1,
-) | {"seed": 0, "validation_tasks": 2}
+) | {"validation_tasks": 2}
 
 
 def check_learner(config: LearnerSettings) -> None:
     """Raises `InputError` for settings that cannot be, before anything is read or compiled."""
+    check_seeds(config, "target_seed")
     check_least(config, _LEAST)
     check_positive(config, ("meta_rate", "pretrain_rate", "clip"))
     if not config.pretrain_decay >= 0:
@@ -135,10 +162,22 @@ def check_learner(config: LearnerSettings) -> None:
         raise InputError("--backbone_weights and --pretrained: name one backbone, not two")
 
 
+def check_seeds(config: SeedSettings, *more: str) -> None:
+    """Raises `InputError` for a seed, or a number of trainings, that cannot be.
+
+    Args:
+      config: of the run.
+      *more: other settings that are seeds.
+    """
+    check_least(config, {"seed": 0, "trainings": 1})
+    for name in ("seed", "split_seed", "train_seed", "draw_seed", *more):
+        check_least(config, {name: -1})
+        if getattr(config, name) >= 2**32:
+            raise InputError(f"--{name}={getattr(config, name)}: expected less than 2**32")
+
+
 def check_images(config: Any) -> None:
-    """Raises `InputError` for a seed or a number of channels that cannot be."""
-    if config.seed >= 2**32:
-        raise InputError(f"--seed={config.seed}: expected less than 2**32")
+    """Raises `InputError` for a number of channels that cannot be."""
     if config.channels not in (1, 3):
         raise InputError(f"--channels={config.channels}: expected 1 or 3")
 

@@ -1,6 +1,7 @@
 """Learners on tasks of classes never seen: the table of the meta-data benchmark."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,15 +13,23 @@ import optax
 from metabone.datasets.images import ImageSet
 from metabone.episodes.sampling import sample
 from metabone.episodes.store import ImageStore
-from metabone.evaluation.tasks import Measure, measure_tasks, search, task_measure, task_rows
+from metabone.evaluation.tasks import (
+    Measure,
+    TaskFigures,
+    measure_tasks,
+    search,
+    task_measure,
+    task_rows,
+)
 from metabone.learners.base import MetaLearner, predictor
 from metabone.learners.transfer import scratch
 from metabone.nets.network import Network
 from metabone.nets.networks import fully_connected
+from metabone.other_trainings import over_trainings
 from metabone.report.paired_interval import paired_interval
 from metabone.report.published import min_kang_2018_table_2
 from metabone.training.progress import ProgressLine
-from metabone.training.run import Run
+from metabone.training.run import Run, training_folder
 from metabone.workflows.arms import Arm
 from metabone.workflows.meta_training import TaskSizes, store_of
 from metabone.workflows.settings import NORMS
@@ -95,25 +104,26 @@ def measure_of(
     )
 
 
-def fill_task_table(arms: Iterator[Arm], run: Run, table: TaskTable) -> None:
+def fill_task_table(arms: Iterator[Arm], run: Run, table: TaskTable, training: int = 0) -> None:
     """Trains and measures what a run does not hold yet of both learners of each model.
 
     Args:
       arms: see `workflows.arms.both_models`.
       run: keeps rows, accuracies of single tasks, and what the search found.
       table: what is measured.
+      training: which of the run's trainings the arms are of; rows are of all up to it.
     """
     for arm in arms:
-        cells = [
-            (learning, shots)
-            for learning in ("meta", "base")
-            for shots in table.shots
-            if run.results.find(learning=learning, model=arm.model, shots=shots) is None
-        ]
+        predictions = predictions_of(arm.network, arm.target.images.shape[1:])
+        # Once where both modes are one function.
+        norms = NORMS[: len(dict.fromkeys(predictions))]
         meta_params = None
-        for learning, shots in cells:
+        for learning, shots in itertools.product(("meta", "base"), table.shots):
+            trained = learning == "meta" or arm.backbone
+            labels = {"learning": learning, "model": arm.model, "shots": shots}
+            if is_measured(run, labels, training, trained):
+                continue
             sizes = TaskSizes(table.ways, shots, table.queries)
-            predictions = predictions_of(arm.network, arm.target.images.shape[1:])
             if learning == "meta":
                 # Trained before the first cell that needs it, and found again after a restart.
                 meta_params = arm.train() if meta_params is None else meta_params
@@ -132,13 +142,20 @@ def fill_task_table(arms: Iterator[Arm], run: Run, table: TaskTable) -> None:
                     tasks=table.tasks,
                     done=lambda _, line=line: line.advance(1, {}),
                 )
-            labels = {"learning": learning, "model": arm.model, "shots": shots}
             paper = min_kang_2018_table_2(**labels) if table.published else None
-            keep_accuracies(run, labels, figures.accuracies)
-            rows = task_rows(figures, NORMS, **labels, paper=paper)
+            keep_figures(run.training(training), labels, figures)
+            rows = task_rows(
+                kept_figures(run, labels, training), norms, trained=trained, **labels, paper=paper
+            )
             if learning == "base":
-                _pair_with_meta(run, labels, rows, figures.accuracies)
-            run.results.append(*rows)
+                _pair_with_meta(run, labels, rows, training)
+            run.results.replace(rows, **labels)
+
+
+def is_measured(run: Run, labels: Mapping[str, Any], training: int, trained: bool) -> bool:
+    """Whether a run has rows of a learner that know of a training; of no training one is enough."""
+    row = run.results.find(**labels)
+    return row is not None and (not trained or row.get("trainings", 1) > training)
 
 
 def fill_head_table(
@@ -178,7 +195,7 @@ def fill_head_table(
             measure = measure_of(predictions, sizes, partial(base_learner, network))
             figures = measure_tasks(measure, options, (), store, seed=seed, tasks=tasks)
             keep_accuracies(run, labels, figures.accuracies[:, :1])
-            run.results.append(*task_rows(figures, NORMS[:1], **labels))
+            run.results.append(*task_rows([figures], NORMS[:1], **labels))
 
 
 def keep_accuracies(run: Run, labels: Mapping[str, Any], accuracies: np.ndarray) -> None:
@@ -197,15 +214,41 @@ def keep_accuracies(run: Run, labels: Mapping[str, Any], accuracies: np.ndarray)
     part.replace(folder / f"{name}.npy")
 
 
+def keep_figures(run: Run, labels: Mapping[str, Any], figures: TaskFigures) -> None:
+    """Keeps what a training's rows are made of, for the rows of several."""
+    keep_accuracies(run, labels, figures.accuracies)
+    if figures.not_finite.any():
+        keep_accuracies(run, {**labels, "not": "finite"}, figures.not_finite)
+
+
+def kept_figures(run: Run, labels: Mapping[str, Any], training: int) -> list[TaskFigures]:
+    """What `keep_figures` kept of each training up to one."""
+    name, found = "-".join(map(str, labels.values())), []
+    for index in range(training + 1):
+        folder = training_folder(run.path, index) / "accuracies"
+        if not (folder / f"{name}.npy").exists():
+            continue  # what nobody trains is measured once
+        accuracies = np.load(folder / f"{name}.npy", allow_pickle=False)
+        lost = folder / f"{name}-finite.npy"
+        kept = np.load(lost, allow_pickle=False) if lost.exists() else np.zeros_like(accuracies)
+        found.append(TaskFigures(accuracies, kept))
+    return found
+
+
 def _pair_with_meta(
-    run: Run, labels: Mapping[str, Any], rows: Sequence[dict[str, Any]], base: np.ndarray
+    run: Run, labels: Mapping[str, Any], rows: Sequence[dict[str, Any]], training: int
 ) -> None:
     """Adds `to_meta_ci95`, the half width of meta minus base on the same tasks, to base's rows."""
-    kept = run.path / "accuracies" / f"meta-{labels['model']}-{labels['shots']}.npy"
-    if kept.exists():
-        apart = np.load(kept, allow_pickle=False) - base
-        for index, row in enumerate(rows):
-            row["to_meta_ci95"] = paired_interval(apart[:, index]).ci95
+    meta, base = (
+        [each.accuracies for each in kept_figures(run, {**labels, "learning": name}, training)]
+        for name in ("meta", "base")
+    )
+    if not meta:
+        return
+    for index, row in enumerate(rows):
+        ours, theirs = (np.stack(each)[..., index] for each in (meta, base))
+        apart = paired_interval(ours.mean(0) - theirs.mean(0)).ci95
+        row["to_meta_ci95"] = over_trainings(apart, ours.mean(1), theirs.mean(1))
 
 
 def _chosen(table: TaskTable, run: Run, arm: Arm, shots: int, measure: Measure) -> dict[str, Any]:

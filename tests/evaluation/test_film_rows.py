@@ -30,7 +30,7 @@ def reading():
 
 
 def test_each_norm_has_rows_of_the_vote_of_the_mean_and_of_each_region(reading):
-    rows = rows_of(reading, ["inductive", "transductive"], learning="meta", shots=5, paper=0.533)
+    rows = rows_of([reading], ["inductive", "transductive"], learning="meta", shots=5, paper=0.533)
     common = {"learning": "meta", "shots": 5, "metric": "accuracy", "unit": "draws", "n": 2}
     # Right in the two draws: of the vote and of either region.
     expected = [
@@ -71,7 +71,7 @@ def test_rows_say_how_many_stages_off_and_how_far_from_chance_answers_are():
         regions=np.stack([votes, truth], 1)[:, None],
         means=votes[:, None],
     )
-    vote, _, first, second = rows_of(reading, ["inductive"], shots=1)
+    vote, _, first, second = rows_of([reading], ["inductive"], shots=1)
     assert vote["mae_stages"] == first["mae_stages"] == pytest.approx(3 / 6)
     # Chance: every truth against every answer.
     by_chance = np.mean((truth.ravel()[:, None] - votes.ravel()) ** 2)
@@ -92,7 +92,7 @@ def test_the_mean_of_the_first_five_draws_stands_beside_that_of_all():
         regions=1 - right[:, None, None],
         means=1 - right[:, None],
     )
-    (row,) = rows_of(reading, ["inductive"], learning="base")
+    (row,) = rows_of([reading], ["inductive"], learning="base")
     assert row["region"] == "vote"  # a single region has no row of its own
     assert row["paper"] is None
     assert row["mean_of_first_5"] == pytest.approx(3 / 5)
@@ -103,14 +103,14 @@ def test_the_mean_of_the_first_five_draws_stands_beside_that_of_all():
 
 def test_confusions_count_the_votes_of_all_draws_with_the_truth_in_rows(reading):
     common = {"model": "scratch", "answer": "vote", "unanswered": 0}
-    assert confusions_of(reading, ["inductive", "transductive"], 3, model="scratch") == [
+    assert confusions_of([reading], ["inductive", "transductive"], 3, model="scratch") == [
         {**common, "norm": "inductive", "matrix": [[3, 1, 0], [0, 4, 0], [0, 0, 0]]},
         {**common, "norm": "transductive", "matrix": [[2, 2, 0], [2, 2, 0], [0, 0, 0]]},
     ]
 
 
 def test_the_weighted_mean_has_a_row_where_weights_were_given(reading):
-    rows = rows_of(reading._replace(weighted=reading.votes), ["inductive"], shots=5)
+    rows = rows_of([reading._replace(weighted=reading.votes)], ["inductive"], shots=5)
     assert [row["region"] for row in rows] == ["vote", "mean", "weighted", 1, 2]
     figures = ("mean", "ci95", "mae_stages", "kappa")
     assert [rows[2][name] for name in figures] == [rows[0][name] for name in figures]
@@ -126,11 +126,11 @@ def test_a_film_without_an_answer_is_wrong_and_as_far_off_as_can_be():
         votes = votes[:, None]
         return FilmReading(films, truth, votes, np.zeros((2, 1, 4), bool), votes[:, None], votes)
 
-    (row,) = rows_of(read(silent), ["inductive"], shots=1)
+    (row,) = rows_of([read(silent)], ["inductive"], shots=1)
     assert (row["mean"], row["mae_stages"]) == (0.5, (3 + 2 + 2 + 3) / 8)
-    (worst,) = rows_of(read(furthest), ["inductive"], shots=1)
+    (worst,) = rows_of([read(furthest)], ["inductive"], shots=1)
     assert row["kappa"] == worst["kappa"]
-    (entry,) = confusions_of(read(silent), ["inductive"], 4)
+    (entry,) = confusions_of([read(silent)], ["inductive"], 4)
     assert (entry["matrix"], entry["unanswered"]) == (np.eye(4, dtype=int).tolist(), 4)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from metabone.evaluation.simultaneous import SIMULTANEOUS, all_pairs_factor
+from metabone.evaluation.simultaneous import SIMULTANEOUS, all_pairs_factor, training_errors
 from metabone.workflows.comparison import ranking_of
 
 QUERIES = 75
@@ -105,3 +105,28 @@ def test_learners_that_answer_alike_count_once():
 def test_factor_of_what_is_no_table_of_figures_is_refused(figures):
     with pytest.raises(ValueError, match=r"finite \[n, K\]"):
         all_pairs_factor(figures)
+
+
+@pytest.mark.parametrize(("learners", "trainings", "spread"), [(2, 3, 0.01), (6, 3, 0.02)])
+def test_trainings_that_differ_rarely_make_equal_learners_seem_apart(learners, trainings, spread):
+    rng = np.random.default_rng(learners)
+    wrong = once_wrong = 0
+    for _ in range(80):
+        means = 0.7 + spread * rng.normal(size=(trainings, learners))
+        each = np.stack([tasks_of(rng, 60, own) for own in means])
+        found = {str(k): each[..., k] for k in range(learners)}
+        ranking = ranking_of(found)
+        assert ranking[0]["trainings"] == trainings
+        wrong += bool(behind(ranking))
+        once_wrong += bool(behind(ranking_of({name: own[0] for name, own in found.items()})))
+    assert wrong / 80 <= 0.09
+    # Of one training each, nothing tells that others would be otherwise.
+    assert once_wrong / 80 > 0.12
+
+
+def test_errors_of_trainings_are_halfway_to_those_of_all_learners():
+    found = training_errors([[0.5, 0.5], [0.6, 0.5], [0.7, 0.5]])
+    # Variances of the means 0.01 / 3 and 0, their mean 0.005 / 3.
+    np.testing.assert_allclose(found, np.sqrt([0.0075 / 3, 0.0025 / 3]))
+    with pytest.raises(ValueError, match="N >= 2"):
+        training_errors([[0.5, 0.6]])

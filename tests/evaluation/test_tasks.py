@@ -173,7 +173,7 @@ def test_an_answer_that_is_not_finite_is_wrong_and_counted():
     # The argmax of three that are not numbers is class 0, which would be right for one query.
     np.testing.assert_allclose(found.accuracies, [[1, 2 / 3, 0]] * 2, rtol=1e-6)
     np.testing.assert_allclose(found.not_finite, [[0, 1 / 3, 1]] * 2, rtol=1e-6)
-    rows = task_rows(found, ["whole", "part", "diverged"])
+    rows = task_rows([found], ["whole", "part", "diverged"])
     assert [row["mean"] for row in rows] == pytest.approx([1, 2 / 3, 0])
     assert "not_finite" not in rows[0]
     assert [row["not_finite"] for row in rows[1:]] == pytest.approx([1 / 3, 1])
@@ -233,7 +233,7 @@ def test_candidates_are_ordered_best_first(store, base_measure):
 def test_rows_hold_mean_interval_and_the_mean_of_five_by_hand():
     accuracies = np.array([[0.2, 1.0], [0.4, 1.0], [0.6, 1.0], [0.8, 1.0], [1.0, 1.0], [0.0, 0.4]])
     rows = task_rows(
-        TaskFigures(accuracies, np.zeros((6, 2))),
+        [TaskFigures(accuracies, np.zeros((6, 2)))],
         ["inductive", "transductive"],
         **{"learning": "meta", "shots": 5, "paper": 0.7},
     )
@@ -254,7 +254,26 @@ def test_rows_of_nearly_perfect_tasks_say_that_their_interval_is_another():
     nearly = np.array([1.0] * 58 + [0.5] * 2)
     uniform = np.random.default_rng(0).uniform(size=60)
     accuracies = np.stack([nearly, uniform], axis=1)
-    skewed, plain = task_rows(TaskFigures(accuracies, 0 * accuracies), ["a", "b"])
+    skewed, plain = task_rows([TaskFigures(accuracies, 0 * accuracies)], ["a", "b"])
     assert plain["interval"] == "t" and skewed["interval"] == "gamma"
     assert skewed["ci95"] == share_interval(nearly).ci95
     assert skewed["ci95"] > stats.t.ppf(0.975, 59) * stats.sem(nearly)
+
+
+def test_rows_of_several_trainings_average_them_and_say_so():
+    rng = np.random.default_rng(0)
+    each = [TaskFigures(rng.uniform(size=(40, 1)), np.full((40, 1), share)) for share in (0, 0.1)]
+    (row,) = task_rows(each, ["inductive"], learning="meta")
+    means = [figures.accuracies.mean() for figures in each]
+    assert row["training_means"] == pytest.approx(means) and row["trainings"] == 2
+    assert row["mean"] == pytest.approx(np.mean(means))
+    assert row["not_finite"] == pytest.approx(0.05)
+    assert row["covers"].endswith("and other trainings")
+    over_tasks = share_interval(np.mean([f.accuracies[:, 0] for f in each], axis=0)).ci95
+    # t(0.975, 1) = 12.7062.
+    of_trainings = 12.7062 * np.std(means, ddof=1) / 2**0.5
+    assert row["ci95"] == pytest.approx(np.hypot(over_tasks, of_trainings), rel=1e-5)
+    (once,) = task_rows(each[:1], ["inductive"])
+    assert once["trainings"] == 1 and "trainings" not in once["covers"]
+    (never,) = task_rows(each[:1], ["inductive"], trained=False)
+    assert never["trainings"] == 0

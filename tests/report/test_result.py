@@ -55,18 +55,18 @@ def test_gain_is_meta_minus_base_in_the_same_cell():
     assert (gain.model, gain.shots) == ("scratch", 5)
     assert gain.difference == pytest.approx(0.25)
     assert gain.together == pytest.approx(0.02)
-    assert gain.clear
+    assert gain.beyond
 
 
 def test_gain_within_the_intervals_is_not_clear():
     rows = [cell("base", 0.50, 0.02), cell("meta", 0.53, 0.02)]
-    assert not result.gains(rows)[0].clear
+    assert not result.gains(rows)[0].beyond
 
 
 def test_gain_on_the_same_tasks_is_clear_by_their_paired_interval():
     rows = [cell("base", 0.50, 0.02, to_meta_ci95=0.01), cell("meta", 0.53, 0.02)]
     (gain,) = result.gains(rows)
-    assert gain.together == 0.01 and gain.paired and gain.clear
+    assert gain.together == 0.01 and gain.paired and gain.beyond
     assert not result.gains([cell("base", 0.5), cell("meta", 0.6)])[0].paired
 
 

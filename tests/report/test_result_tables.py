@@ -3,6 +3,8 @@ import pytest
 from metabone.report import film_tables, ranked_tables, result_tables
 from metabone.report.result import Presentation
 
+ONCE = "One training each: other trainings differ by more than the intervals say."
+
 
 def texts(table):
     return [[str(cell) for cell in row] for row in table.rows]
@@ -24,7 +26,8 @@ def test_headline_table_has_our_figure_and_the_published_one_beside(result_of):
         ["meta", "scratch"],
     ]
     assert table.notes[0] == "Chance: 20.0 %."
-    assert "another data set, 865 private" in table.notes[1]
+    assert table.notes[1].startswith("One training each")
+    assert "another data set, 865 private" in table.notes[2]
 
 
 def test_notes_say_what_the_learners_are_and_how_many_draws_each_had_where_that_differs(result_of):
@@ -38,7 +41,7 @@ def test_notes_say_what_the_learners_are_and_how_many_draws_each_had_where_that_
     assert notes[1] == (
         "Draws: 100 for base pretrained, meta pretrained and meta scratch; 6 for base scratch."
     )
-    assert notes[2] == "From scratch: three blocks."
+    assert notes[3] == "From scratch: three blocks."
 
 
 @pytest.mark.parametrize("kind", ["simulated", "real"])
@@ -112,7 +115,7 @@ def test_gains_on_the_same_tasks_say_that_they_are_paired(result_of):
     paired = {**plain, "rows": [{**row, "to_meta_ci95": 0.005} for row in plain["rows"]]}
     table = result_tables.gains_table(paired)
     assert texts(table)[0] == ["pretrained", "+11.0 (0.5)", "+11.0 (0.5)", "+11.0 (0.5)"]
-    assert table.notes[-1].startswith("In brackets half of its 95 % interval, paired by task")
+    assert table.notes[-1].startswith("In brackets half of its 95 % interval, paired by film")
     assert "sum of the two" in result_tables.gains_table(plain).notes[-1]
 
 
@@ -150,7 +153,7 @@ def test_first_draws_have_no_interval(result_of):
 def test_without_a_reference_no_brackets_and_no_note(result_of):
     plain = Presentation("Elsewhere")
     table = result_tables.results_table(result_of(), presentation=plain)
-    assert texts(table)[0][2] == "46.0 ± 1.2" and table.notes == ("Chance: 20.0 %.",)
+    assert texts(table)[0][2] == "46.0 ± 1.2" and table.notes == ("Chance: 20.0 %.", ONCE)
     assert "simulated images" in table.title
 
 
@@ -179,7 +182,7 @@ def test_chance_is_that_of_each_rows_own_number_of_ways():
     row = {"learning": "maml", "shots": 1, "norm": None, "metric": "accuracy", "mean": 0.5}
     rows = [row | {"model": f"{ways} ways", "ways": ways} for ways in (5, 20)]
     table = result_tables.results_table({"experiment": "benchmark", "rows": rows}, None)
-    assert table.notes == ("Chance: 5.0 % or 20.0 %.",)
+    assert table.notes == ("Chance: 5.0 % or 20.0 %.", ONCE)
 
 
 def test_ranking_has_chance_below_and_paired_differences_in_points():
@@ -231,3 +234,33 @@ def test_ranking_and_search_name_what_has_diverged():
     table = ranked_tables.search_table({"search": [{**entry, "n": 5, "not_finite": 0.5}]})
     assert table.notes == ("Answers that are not finite count as wrong: scratch up to 50.0 %.",)
     assert ranked_tables.search_table({"search": [{**entry, "n": 5}]}).notes == ()
+
+
+def test_notes_say_how_often_each_was_trained_and_that_nobody_trains_some(result_of):
+    result = result_of()
+    told = [note_of_trainings(result, counts) for counts in ((1, 0), (3, 0), (3, 1), (0, 0))]
+    assert told == [
+        ONCE,
+        "Means over 3 trainings, whose spread is in the intervals.",
+        "Means over up to 3 trainings, whose spread is in the intervals; what was trained once is "
+        "not known to that extent.",
+        "",
+    ]
+
+
+def note_of_trainings(result, counts):
+    often = dict(zip(("meta", "base"), counts, strict=True))
+    rows = [row | {"trainings": often[row["learning"]]} for row in result["rows"]]
+    notes = result_tables.results_table({**result, "rows": rows}).notes
+    return "".join(note for note in notes if "raining" in note)
+
+
+@pytest.mark.parametrize(("trainings", "said"), [(1, "others may undo it."), (3, "it is clear.")])
+def test_a_difference_is_clear_only_where_others_were_seen(result_of, trainings, said):
+    result = result_of()
+    rows = [row | {"trainings": trainings} for row in result["rows"]]
+    assert result_tables.gains_table({**result, "rows": rows}).notes[-1].endswith(said)
+    ranking = [{"learning": name, "mean": 0.5, "n": 9, "trainings": trainings} for name in "ab"]
+    ranking[1] |= {"to_best": -0.1, "ci95": 0.01, "interval": "max t over all pairs"}
+    note = ranked_tables.ranking_table({"ranking": ranking}).notes[-1]
+    assert ("is clear" in note) == (trainings > 1) and ("undo" in note) == (trainings == 1)
