@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from metabone.episodes.types import Episode, Examples
-from metabone.errors import InputError
 from metabone.learners.base import (
     Adapted,
     Loss,
@@ -22,6 +21,7 @@ from metabone.learners.base import (
     query_metrics,
 )
 from metabone.learners.inner_loop import descend
+from metabone.learners.refusals import positive, whole
 from metabone.learners.transfer import TrainedParams
 from metabone.nets.network import Network, Params
 
@@ -62,14 +62,10 @@ def imaml(
       InputError: a negative number of steps, a rate or strength that is not positive, an unknown
         norm.
     """
-    if min(inner_steps, test_steps) < 0 or solver_steps < 1:
-        raise InputError(
-            f"inner_steps (={inner_steps}), test_steps (={test_steps}): at least 0; "
-            f"solver_steps (={solver_steps}): at least 1"
-        )
-    for name, value in (("inner_rate", inner_rate), ("strength", strength)):
-        if not value > 0:
-            raise InputError(f"{name} (={value}): expected a number above 0")
+    inner_steps = whole("inner_steps", inner_steps, 0)
+    test_steps = whole("test_steps", test_steps, 0)
+    solver_steps = whole("solver_steps", solver_steps, 1)
+    inner_rate, strength = positive("inner_rate", inner_rate), positive("strength", strength)
     check_norm(norm)
 
     def init(key: jax.Array, image_shape: tuple[int, ...]) -> TrainedParams:

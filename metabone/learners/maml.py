@@ -15,7 +15,9 @@ from metabone.learners.base import (
     MetaLearner,
     Metrics,
     Norm,
+    all_but_stats,
     check_norm,
+    check_order,
     cross_entropy,
     guarded,
     look_at_support,
@@ -24,6 +26,7 @@ from metabone.learners.base import (
     query_metrics,
 )
 from metabone.learners.inner_loop import descend
+from metabone.learners.refusals import positive, whole
 from metabone.nets.network import Network, NormStats, Params
 
 
@@ -73,7 +76,10 @@ def maml(
       order: 2, or 1 for the first-order approximation.
       norm: batch statistics of queries, see `base.query_logits`; support images always use their
         own.
-      roles: which parameters adapt and which are meta-learned, see `roles.assign`.
+      roles: which parameters adapt and which are meta-learned, see `roles.assign`; by default all.
+        Of the published code it is `roles.norms_stay`, on a network of `conv_net` with
+        `norm_scale=False` (github.com/cbfinn/maml: the variables of `normalize` in `utils.py` are
+        not among the weights that `maml.py` adapts).
       learn_rates: also learns one inner rate a parameter (Meta-SGD, Li et al. 2017), from
         `inner_rate`.
       optimizer: takes the inner steps instead of `inner_rate`, its state anew for each task. Adam
@@ -88,12 +94,9 @@ def maml(
       InputError: a negative number of steps, a rate that is not positive, an unknown order or norm,
         learned rates with an optimiser; in use, an optimiser that cannot be differentiated.
     """
-    if inner_steps < 0 or test_steps < 0:
-        raise InputError(f"inner_steps (={inner_steps}), test_steps (={test_steps}): at least 0")
-    if not inner_rate > 0:
-        raise InputError(f"inner_rate (={inner_rate}): expected a number above 0")
-    if order not in (1, 2):
-        raise InputError(f"order (={order}): expected 1 or 2")
+    inner_steps = whole("inner_steps", inner_steps, 0)
+    test_steps = whole("test_steps", test_steps, 0)
+    inner_rate, order = positive("inner_rate", inner_rate), check_order(order)
     if learn_rates and optimizer is not None:
         raise InputError("learn_rates goes without an inner optimiser")
     check_norm(norm)
@@ -157,8 +160,7 @@ def maml(
     def learned_part(meta_params: MamlParams) -> MamlParams:
         structure = jax.tree.structure(meta_params.weights)
         weights = jax.tree.unflatten(structure, learned(meta_params.weights))
-        stats = jax.tree.map(lambda _: False, meta_params.norm_stats)
-        return MamlParams(weights, stats, [True] * len(meta_params.rates))
+        return all_but_stats(meta_params)._replace(weights=weights)
 
     predict = predictor(network, norm)
     return guarded(MetaLearner(init, meta_gradient, adapt, predict, learned_part))

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from metabone.episodes.types import Episode, Examples
 from metabone.errors import InputError
@@ -16,12 +15,18 @@ from metabone.learners.base import (
     MetaLearner,
     Metrics,
     Norm,
+    all_but_stats,
     check_norm,
+    check_order,
     cross_entropy,
     guarded,
-    predictor,
+    prediction,
+    query_logits,
     query_metrics,
 )
+from metabone.learners.carried import Carried
+from metabone.learners.refusals import positive, whole
+from metabone.learners.running_stats import kept_stats, moved
 from metabone.nets.device_axes import vary_together
 from metabone.nets.network import Network, NormStats, Params
 
@@ -33,14 +38,15 @@ class MamlPlusPlusParams(NamedTuple):
 
     Attributes:
       weights: the initialisation; `[inner_steps, ...]` in batch norms with `step_affine`.
-      norm_stats: with `step_stats` running statistics of the queries after each inner step,
-        `[inner_steps, ...]`; else a template.
+      norm_stats: batch statistics as a template; their gradient is zero.
       rates: with `learn_rates` one array `[inner_steps]` for each adapting leaf, else empty.
+      running: with `step_stats` running statistics after each inner step, `[inner_steps, ...]`.
     """
 
     weights: Params
     norm_stats: NormStats
     rates: list[jax.Array]
+    running: Carried = Carried(None)
 
 
 def maml_plus_plus(
@@ -65,6 +71,11 @@ def maml_plus_plus(
     and `step_weights` (see `annealed_step_weights`). Its last change, an outer rate falling along a
     cosine, belongs to the outer optimiser.
 
+    The published code (github.com/AntreasAntoniou/HowToTrainYourMAMLPytorch,
+    `few_shot_learning_system.py` and `experiment_config/`) is of second order throughout, and
+    `norm="transductive"`: it keeps running statistics but never normalises by them. Its outer rate
+    falls from 1e-3 to 1e-5 on Omniglot and stays on mini-ImageNet; inner rates have no floor.
+
     What has a value for each step has `inner_steps` of them. Step k of the support, and the queries
     after it, take value k; steps beyond the last, in tests, take the last.
 
@@ -79,12 +90,11 @@ def maml_plus_plus(
         the outer step to that; None for the last alone. What counts nothing is not computed.
       learn_rates: learns one rate for each adapting leaf and step.
       step_affine: scales and biases of batch norms for each step, which then do not adapt.
-      step_stats: keeps running statistics of the queries for each step, by which inductive queries
-        are normalised in tests. Queries in training, and support images always, are normalised by
-        their own. They are learned as if by gradients, statistic minus the batch's: give them plain
-        descent, see `with_running_stats`. The paper's published code keeps them too but never
-        normalises by them.
-      norm: of queries in tests; without `step_stats` in training too, see `base.query_logits`.
+      step_stats: keeps running statistics, for each step, of whatever normalised the queries after
+        it in training.
+      norm: by what queries are normalised: `inductive` by the support's statistics after the same
+        step, `transductive` by their own; `running` by their own in training and in tests by the
+        statistics that were kept for the last step. Support images by their own always.
       roles: see `maml`.
       loss: `(outputs, labels) -> scalar`, a mean over examples.
 
@@ -92,18 +102,15 @@ def maml_plus_plus(
       The learner; its `meta_params` are `MamlPlusPlusParams`.
 
     Raises:
-      InputError: a number of steps or a rate that cannot be, an unknown order or norm, or batch
-        norms that are both adapted and given a value for each step.
+      InputError: a number of steps or a rate that cannot be, an unknown order or norm, `running`
+        without `step_stats`, or batch norms that are both adapted and given a value for each step.
     """
-    if inner_steps < 1 or test_steps < 0:
-        raise InputError(
-            f"inner_steps (={inner_steps}): at least 1; test_steps (={test_steps}): at least 0"
-        )
-    if not inner_rate > 0:
-        raise InputError(f"inner_rate (={inner_rate}): expected a number above 0")
-    if isinstance(order, int) and order not in (1, 2):
-        raise InputError(f"order (={order}): expected 1 or 2")
-    check_norm(norm)
+    inner_rate = positive("inner_rate", inner_rate)
+    inner_steps = whole("inner_steps", inner_steps, 1)
+    test_steps = whole("test_steps", test_steps, 0)
+    if not callable(order) and not isinstance(order, jax.core.Tracer):
+        order = check_order(order)
+    check_norm(norm, kept=step_stats)
     if step_weights is None:
         step_weights = jnp.zeros(inner_steps).at[-1].set(1.0)
 
@@ -122,19 +129,18 @@ def maml_plus_plus(
         adapts, _, by_step = masks(weights)
         start = roles_lib.take(weights, adapts) if learn_rates else []
         each = [_repeated(leaf, inner_steps) for leaf in roles_lib.take(weights, by_step)]
+        by_stat = jax.tree.map(lambda leaf: _repeated(leaf, inner_steps), norm_stats)
         return MamlPlusPlusParams(
             roles_lib.put(weights, by_step, each),
-            jax.tree.map(lambda s: _repeated(s, inner_steps), norm_stats)
-            if step_stats
-            else norm_stats,
+            norm_stats,
             [jnp.full(inner_steps, inner_rate, leaf.dtype) for leaf in start],
+            Carried(by_stat if step_stats else None),
         )
 
     def pieces(meta_params: MamlPlusPlusParams):
         """The weights at a step given what adapts, a step, and the start of what adapts."""
-        weights, norm_stats, rates = meta_params
+        weights, template, rates, _ = meta_params
         adapts, _, by_step = masks(weights)
-        template = jax.tree.map(lambda s: s[0], norm_stats) if step_stats else norm_stats
 
         def at(leaves: list[jax.Array], row: jax.Array) -> Params:
             own = [leaf[row] for leaf in roles_lib.take(weights, by_step)]
@@ -153,25 +159,25 @@ def maml_plus_plus(
             by = [rate[row] for rate in rates] if learn_rates else [inner_rate] * len(leaves)
             return [p - r * g for p, r, g in zip(leaves, by, gradient, strict=True)]
 
-        return at, step, roles_lib.take(weights, adapts), template
+        return at, step, roles_lib.take(weights, adapts)
 
     def gradient_of_order(
         meta_params: MamlPlusPlusParams, episode: Episode, shares: jax.Array, first_order: bool
     ):
         _, learned, _ = masks(meta_params.weights)
         support, query = episode
+        template = meta_params.norm_stats
 
         def total(leaves, rates):
             merged = roles_lib.put(meta_params.weights, learned, leaves)
-            at, step, start, template = pieces(meta_params._replace(weights=merged, rates=rates))
+            at, step, start = pieces(meta_params._replace(weights=merged, rates=rates))
 
             def answer(leaves, row):
                 weights = at(leaves, row)
-                stats = template
-                inductive = norm == "inductive" and not step_stats
-                if inductive:
+                if norm == "inductive":
                     stats = network.apply(weights, template, support.images, True)[1]
-                return network.apply(weights, stats, query.images, not inductive)
+                    return network.apply(weights, stats, query.images, False)
+                return network.apply(weights, template, query.images, True)
 
             def one(leaves, given):
                 row, weight = given
@@ -194,15 +200,9 @@ def maml_plus_plus(
             total, roles_lib.take(meta_params.weights, learned), meta_params.rates
         )
         zeros = jax.tree.map(jnp.zeros_like, meta_params)
-        away = zeros.norm_stats
-        if step_stats:
-            away = jax.tree.map(
-                lambda kept, found: jnp.where(_column(counted, kept), kept - found, 0),
-                meta_params.norm_stats,
-                stats,
-            )
         weights = roles_lib.put(zeros.weights, learned, by_leaf)
-        return MamlPlusPlusParams(weights, away, by_rate), metrics
+        running = moved(meta_params.running, stats, counted)
+        return MamlPlusPlusParams(weights, zeros.norm_stats, by_rate, running), metrics
 
     def meta_gradient(
         meta_params: MamlPlusPlusParams,
@@ -224,76 +224,60 @@ def maml_plus_plus(
 
     def adapt(meta_params: MamlPlusPlusParams, support: Examples, key: jax.Array) -> Adapted:
         del key
-        at, step, leaves, template = pieces(meta_params)
+        at, step, leaves = pieces(meta_params)
         rows = jnp.minimum(jnp.arange(test_steps), inner_steps - 1)
         leaves, _ = jax.lax.scan(
             lambda leaves, row: (step(leaves, row, support, False), None), leaves, rows
         )
         last = min(max(test_steps - 1, 0), inner_steps - 1)
         weights = at(leaves, last)
-        if step_stats:
-            return Adapted(weights, jax.tree.map(lambda s: s[last], meta_params.norm_stats))
-        return Adapted(weights, network.apply(weights, template, support.images, True)[1])
+        if norm == "running":
+            by_step = kept_stats(meta_params.running)
+            return Adapted(weights, jax.tree.map(lambda leaf: leaf[last], by_step))
+        stats = meta_params.norm_stats
+        return Adapted(weights, network.apply(weights, stats, support.images, True)[1])
 
     def learned_part(meta_params: MamlPlusPlusParams) -> MamlPlusPlusParams:
         _, learned, _ = masks(meta_params.weights)
         weights = jax.tree.unflatten(jax.tree.structure(meta_params.weights), learned)
-        stats = jax.tree.map(lambda _: step_stats, meta_params.norm_stats)
-        return MamlPlusPlusParams(weights, stats, [True] * len(meta_params.rates))
+        return all_but_stats(meta_params)._replace(weights=weights)
 
-    return guarded(MetaLearner(init, meta_gradient, adapt, predictor(network, norm), learned_part))
+    def logits(adapted: Adapted, images: jax.Array) -> jax.Array:
+        return query_logits(network, adapted, images, norm)
+
+    predict = prediction(logits, norm)
+    return guarded(MetaLearner(init, meta_gradient, adapt, predict, learned_part))
 
 
-def annealed_step_weights(inner_steps: int, progress: float | jax.Array) -> jax.Array:
+def annealed_step_weights(
+    inner_steps: int, progress: float | jax.Array, *, epochs: int | None = None
+) -> jax.Array:
     """What the query loss after each inner step counts, from all alike to the last alone.
 
     Every step starts with 1 / N; all but the last fall by 1 / N over the annealing, but not below
     0.03 / N, and what they lose goes to the last; at the end only the last counts (section 4 of the
-    paper and its published code).
+    paper and `get_per_step_loss_importance_vector` of its published code).
 
     Args:
       inner_steps: N.
       progress: share of the annealing that is over, from 0; 1 and more is its end.
+      epochs: of the annealing, if weights move at the end of each alone: published 10 of 100 on
+        Omniglot, 15 on mini-ImageNet.
 
     Returns:
       `[inner_steps]` float32 with sum 1.
     """
     count = inner_steps
+    if epochs is not None:
+        # A whole epoch's progress in float32 may be a little less.
+        progress = jnp.floor(progress * whole("epochs", epochs, 1) + 1e-4) / epochs
     early = jnp.maximum((1.0 - progress) / count, 0.03 / count)
     early = jnp.where(jnp.asarray(progress) >= 1, 0.0, early)
     return jnp.full(count, early).at[-1].set(1.0 - (count - 1) * early)
 
 
-def with_running_stats(
-    optimizer: optax.GradientTransformation, momentum: float = 0.1
-) -> optax.GradientTransformation:
-    """The outer optimiser of `step_stats`: statistics move by `momentum` towards each batch's.
-
-    Args:
-      optimizer: of all that is learned. Clip in it, not in `meta_step`: the statistics' share of
-        the gradient is none.
-      momentum: 0.1 is PyTorch's.
-
-    Returns:
-      An optimiser of `MamlPlusPlusParams`.
-    """
-
-    def labels(meta_params):
-        names = MamlPlusPlusParams("learned", "running", "learned")
-        return MamlPlusPlusParams(
-            *(jax.tree.map(lambda _, n=n: n, p) for n, p in zip(names, meta_params, strict=True))
-        )
-
-    parts = {"learned": optimizer, "running": optax.sgd(momentum)}
-    return optax.partition(parts, labels)
-
-
 def _repeated(leaf: jax.Array, count: int) -> jax.Array:
     return jnp.broadcast_to(leaf, (count, *leaf.shape))
-
-
-def _column(values: jax.Array, like: jax.Array) -> jax.Array:
-    return values.reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def _grad(total: Any, leaves: list[jax.Array], rates: list[jax.Array]):

@@ -18,7 +18,7 @@ from metabone.learners.base import (
 )
 from metabone.learners.embedding import Embedded, on_embedding
 from metabone.learners.lbfgs import minimise
-from metabone.learners.refusals import among
+from metabone.learners.refusals import among, positive, whole
 from metabone.learners.transfer import TrainedParams
 from metabone.nets.network import Network
 from metabone.nets.ordinal import cut_points, even_cuts, ordinal_log_probabilities
@@ -71,11 +71,9 @@ def ordinal_head(
       InputError: fewer than two ways, a number that cannot be, an unknown scaling; in use, no
         features but those beside.
     """
-    _check_ways(ways)
-    if not strength > 0:
-        raise InputError(f"strength (={strength}): expected a number above 0")
-    if steps < 0 or beside < 0:
-        raise InputError(f"steps (={steps}), beside (={beside}): expected at least 0")
+    ways, steps = whole("ways", ways, 2), whole("steps", steps, 0)
+    beside = whole("beside", beside, 0)
+    strength = positive("strength", strength)
     if scaling not in get_args(Scaling):
         raise InputError(f"scaling {scaling!r}: expected one of {', '.join(get_args(Scaling))}")
 
@@ -208,7 +206,7 @@ def score_and_cuts(
     Raises:
       InputError: fewer than two ways, an unknown norm; in use, a network of more than one output.
     """
-    _check_ways(ways)
+    ways = whole("ways", ways, 2)
 
     def scores_of(features: jax.Array, slope: jax.Array) -> jax.Array:
         if features.shape[-1] != 1:
@@ -262,8 +260,3 @@ def fit_cuts(scores: jax.Array, above: jax.Array) -> jax.Array:
     slope = jax.lax.stop_gradient((chance * (1 - chance)).mean(0))
     least = jnp.finfo(scores.dtype).tiny
     return found + (chance.mean(0) - above) / jnp.maximum(slope, least)
-
-
-def _check_ways(ways: int) -> None:
-    if ways < 2:
-        raise InputError(f"ways (={ways}): expected at least 2")

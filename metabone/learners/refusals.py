@@ -1,5 +1,6 @@
 """What a learner refuses, because it would compute something and be silently wrong."""
 
+import math
 from typing import Any
 
 import jax
@@ -10,37 +11,106 @@ from metabone.episodes.types import Examples
 from metabone.errors import InputError
 
 
-def check_images(images: Any) -> None:
-    """Checks what the type of images tells.
+def positive(name: str, value: Any) -> float:
+    """A setting as the Python number that it is.
+
+    A NumPy scalar or an array without axes has a dtype, which arithmetic would widen to; a Python
+    number has none.
+
+    Args:
+      name: of the setting.
+      value: any single real number.
+
+    Returns:
+      The number.
+
+    Raises:
+      InputError: it is none, or not above 0 and finite.
+    """
+    if _is_one(value, jnp.floating, jnp.integer) and 0 < float(value) < math.inf:
+        return float(value)
+    raise InputError(f"{name} (={value}): expected a number above 0")
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """A setting as the Python number that it is; see `positive`.
+
+    Args:
+      name: of the setting.
+      value: any single whole number.
+      least: the smallest that can be.
+
+    Returns:
+      The number.
+
+    Raises:
+      InputError: it is none, or below `least`.
+    """
+    if _is_one(value, jnp.integer) and int(value) >= least:
+        return int(value)
+    raise InputError(f"{name} (={value}): expected at least {least}, a whole number")
+
+
+def _is_one(value: Any, *kinds: Any) -> bool:
+    number = _array("settings", value)
+    return not number.ndim and any(jnp.issubdtype(number.dtype, kind) for kind in kinds)
+
+
+def images_of(images: Any) -> jax.Array:
+    """Images as an array, once their type is known to be what a learner takes.
 
     Args:
       images: `[n, ...]`, to be float.
 
+    Returns:
+      The array.
+
     Raises:
       InputError: images that are no arrays of numbers scaled to floats, or a single one.
     """
-    if not jnp.issubdtype(jnp.result_type(images), jnp.floating):
+    images = _array("images", images)
+    if not jnp.issubdtype(images.dtype, jnp.floating):
         raise InputError(
-            f"images are {jnp.result_type(images)}: expected floats, as "
+            f"images are {images.dtype}: expected floats, as "
             "metabone.episodes.sampling.scale makes them of uint8"
         )
-    if jnp.ndim(images) < 2:
-        raise InputError(f"images of shape {jnp.shape(images)}: expected [n, H, W, C]")
+    if images.ndim < 2:
+        raise InputError(f"images of shape {images.shape}: expected [n, H, W, C]")
+    return jnp.asarray(images)
 
 
-def check_examples(examples: Examples) -> None:
-    """Checks what the types of images and labels tell.
+def examples_of(examples: Examples) -> Examples:
+    """Examples as arrays, once their types are known to be what a learner takes.
 
     Args:
       examples: of one task.
 
+    Returns:
+      The same.
+
     Raises:
-      InputError: see `check_images`; or another number of labels than of images.
+      InputError: see `images_of`; labels that are no numbers, or of another number than images.
     """
-    check_images(examples.images)
-    images, labels = jnp.shape(examples.images), jnp.shape(examples.labels)
-    if not labels or labels[0] != images[0]:
-        raise InputError(f"labels of shape {labels} for {images[0]} images: expected one an image")
+    images, labels = images_of(examples.images), _array("labels", examples.labels)
+    if not jnp.issubdtype(labels.dtype, jnp.number):
+        raise InputError(
+            f"labels are {labels.dtype}: expected numbers; "
+            "np.unique(labels, return_inverse=True)[1] numbers names"
+        )
+    if not labels.ndim or len(labels) != len(images):
+        raise InputError(
+            f"labels of shape {labels.shape} for {len(images)} images: expected one an image"
+        )
+    return Examples(images, jnp.asarray(labels))
+
+
+def _array(what: str, values: Any) -> Any:
+    if isinstance(values, jax.Array):
+        return values
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise InputError(f"{what} are of unequal lengths: expected one array") from None
 
 
 def among(outputs: jax.Array, labels: Any) -> jax.Array:

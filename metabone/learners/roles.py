@@ -33,7 +33,7 @@ def body_adapts(path: str) -> Role:
 
 
 def norms_stay(path: str) -> Role:
-    """MAML++ (Antoniou et al. 2019): scales and biases of batch norms are learned, not adapted."""
+    """Batch norms' scales and biases are learned, not adapted: MAML as published, and MAML++."""
     return "outer" if in_norm(path) else "both"
 
 

@@ -6,7 +6,6 @@ import jax
 import optax
 
 from metabone.episodes.types import Examples
-from metabone.errors import InputError
 from metabone.learners import roles as roles_lib
 from metabone.learners.base import (
     Adapted,
@@ -19,6 +18,7 @@ from metabone.learners.base import (
     look_at_support,
     predictor,
 )
+from metabone.learners.refusals import whole
 from metabone.nets.device_axes import vary_together
 from metabone.nets.network import Network, NormStats, Params
 
@@ -139,5 +139,5 @@ def _fit(
 
 
 def _check_steps(steps: int | jax.Array) -> None:
-    if isinstance(steps, int) and steps < 0:
-        raise InputError(f"steps (={steps}): expected at least 0")
+    if not isinstance(steps, jax.core.Tracer):
+        whole("steps", steps, 0)

@@ -71,13 +71,20 @@ class Conv3x3(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation whose stored statistics are simply those of the last batch."""
+    """Batch normalisation whose stored statistics are simply those of the last batch.
+
+    Attributes:
+      use_scale: off where the scale is one and is not learned.
+    """
+
+    use_scale: bool = True
 
     @nn.compact
     def weights(self, channels: int) -> tuple[jax.Array, jax.Array, nn.Variable, nn.Variable]:
         """Scale and bias `[channels]`, and the variables of mean and variance."""
         shape = (channels,)
-        scale = self.param("scale", nn.initializers.ones_init(), shape)
+        ones = nn.initializers.ones_init()
+        scale = self.param("scale", ones, shape) if self.use_scale else jnp.ones(shape)
         bias = self.param("bias", nn.initializers.zeros_init(), shape)
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         variance = self.variable("batch_stats", "var", jnp.ones, shape)

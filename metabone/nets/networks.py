@@ -23,6 +23,7 @@ class _ConvNet(nn.Module):
     widths: Sequence[int]
     classes: int
     average: bool
+    norm_scale: bool
     form: Form
 
     @nn.compact
@@ -33,7 +34,7 @@ class _ConvNet(nn.Module):
             halve = index < self.halvings
             stride = 2 if halve and self.downsample == "stride" else 1
             conv = Conv3x3(self.filters, stride, self.form, use_bias=False, name=f"conv_{index}")
-            norm = BatchNorm(name=f"norm_{index}")
+            norm = BatchNorm(self.norm_scale, name=f"norm_{index}")
             pool = halve and self.downsample == "pool"
             hidden = conv_block(conv, norm, hidden, use_batch_stats, pool)
         if not self.widths and not self.classes:
@@ -84,6 +85,7 @@ def conv_net(
     downsample: str = "pool",
     widths: Sequence[int] = (),
     average: bool = False,
+    norm_scale: bool = True,
     form: Form = "auto",
 ) -> Network:
     """Blocks of 3x3 convolution, batch normalisation and ReLU, then fully connected layers.
@@ -101,6 +103,7 @@ def conv_net(
         convolution, a quarter of the work.
       widths: hidden nodes of the fully connected part.
       average: the fully connected part sees the mean of each last map, not all of its pixels.
+      norm_scale: gives batch norms a scale beside their bias; MAML's published code has none.
       form: see `convolution.conv3x3`.
 
     Returns:
@@ -116,7 +119,9 @@ def conv_net(
         raise InputError(f"downsample {downsample!r}: expected one of {', '.join(_DOWNSAMPLING)}")
     if not 0 <= halvings <= blocks:
         raise InputError(f"halvings (={halvings}): expected 0 to the number of blocks (={blocks})")
-    whole = _ConvNet(blocks, filters, halvings, downsample, tuple(widths), classes, average, form)
+    whole = _ConvNet(
+        blocks, filters, halvings, downsample, tuple(widths), classes, average, norm_scale, form
+    )
     return _with_head(whole, average)
 
 

@@ -80,7 +80,7 @@ LEARNERS = {
         no_steps={"test_steps": 0},
     ),
     "protonet": Row(protonet, {"ways": WAYS}, embeds=True),
-    "r2d2": Row(r2d2, {"ways": WAYS}, embeds=True),
+    "r2d2": Row(r2d2, {"ways": WAYS, "norm": "running"}, embeds=True),
     "logistic_head": Row(
         logistic_head, {"ways": WAYS, "steps": 20}, embeds=True, no_steps={"steps": 0}
     ),

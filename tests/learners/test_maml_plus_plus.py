@@ -3,18 +3,17 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from metabone.errors import InputError
 from metabone.learners import roles
 from metabone.learners.base import cross_entropy
+from metabone.learners.carried import Carried
 from metabone.learners.maml import MamlParams, maml
 from metabone.learners.maml_plus_plus import (
     MamlPlusPlusParams,
     annealed_step_weights,
     maml_plus_plus,
-    with_running_stats,
 )
 from metabone.nets.networks import conv_net
 
@@ -137,39 +136,60 @@ def test_batch_norms_of_steps_have_the_gradient_worked_by_hand(normed):
         np.testing.assert_array_equal(adapted["scale"], scales[row])
 
 
-def test_running_statistics_follow_the_queries_of_each_step(normed):
+def _after_steps(network, weights, stats, episode, count):
+    """Plain MAML's weights after so many steps, and the support's statistics under them."""
+    plain = maml(network, inner_rate=RATE, test_steps=count, roles=roles.norms_stay)
+    return plain.adapt(MamlParams(weights, stats, []), episode.support, KEY)
+
+
+@pytest.mark.parametrize("norm", ["inductive", "transductive", "running"])
+def test_running_statistics_follow_what_normalised_the_queries_of_each_step(normed, norm):
     network, weights, _, episode = normed
+    settings = dict(inner_rate=RATE, inner_steps=2, test_steps=2)
     learner = maml_plus_plus(
         network,
-        inner_rate=RATE,
-        inner_steps=2,
-        test_steps=2,
+        norm=norm,
         step_weights=jnp.array([0.5, 0.5]),
+        **settings,
         **OFF | {"step_stats": True},
     )
     params = learner.init(KEY, SHAPE)._replace(weights=weights)
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params)
-    gradient, _ = jax.jit(learner.meta_gradient)(params, episode, KEY)
-    optimizer = with_running_stats(optax.sgd(0.01), momentum=0.1)
-    updates, _ = optimizer.update(gradient, optimizer.init(params), params)
-    new = optax.apply_updates(params, updates)
-    template = jax.tree.map(lambda s: s[0], params.norm_stats)
+    found, _ = jax.jit(learner.meta_gradient)(params, episode, KEY)
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(found.norm_stats))
+    stats = params.norm_stats
     for row in (0, 1):
-        plain = maml(network, inner_rate=RATE, test_steps=row + 1, roles=roles.norms_stay)
-        adapted = plain.adapt(MamlParams(weights, template, []), episode.support, KEY)
-        batch = network.apply(adapted.weights, template, episode.query.images, True)[1]["norm_0"]
+        adapted = _after_steps(network, weights, stats, episode, row + 1)
+        part = episode.support if norm == "inductive" else episode.query
+        batch = network.apply(adapted.weights, stats, part.images, True)[1]["norm_0"]
         expected = {"mean": 0.1 * batch["mean"], "var": 0.9 + 0.1 * batch["var"]}
-        _assert_close(jax.tree.map(lambda s, r=row: s[r], new.norm_stats["norm_0"]), expected)
-    np.testing.assert_allclose(
-        new.weights["layer"]["kernel"] - weights["layer"]["kernel"],
-        -0.01 * gradient.weights["layer"]["kernel"],
-        rtol=1e-9,
-    )
-    # Inductive answers are by the last step's statistics.
-    kept = jax.tree.map(lambda s: s[1], new.norm_stats)
-    adapted = learner.adapt(new, episode.support, KEY)
-    expected = network.apply(adapted.weights, kept, episode.query.images, False)[0]
-    np.testing.assert_allclose(learner.predict(adapted, episode.query.images), expected, rtol=1e-9)
+        _assert_close(jax.tree.map(lambda s, r=row: s[r], found.running.value["norm_0"]), expected)
+
+
+def test_each_norm_mode_answers_by_its_own_statistics(normed):
+    network, weights, stats, episode = normed
+    rng = np.random.default_rng(5)
+    kept = jax.tree.map(lambda leaf: jnp.array(rng.uniform(0.5, 2, (2, *leaf.shape))), stats)
+    params = MamlPlusPlusParams(weights, stats, [], Carried(kept))
+    adapted = _after_steps(network, weights, stats, episode, 2)
+    last = jax.tree.map(lambda leaf: leaf[1], kept)
+    images = episode.query.images
+    for norm, by, own in (
+        ("inductive", adapted.norm_stats, False),
+        ("transductive", stats, True),
+        ("running", last, False),
+    ):
+        learner = maml_plus_plus(
+            network,
+            inner_rate=RATE,
+            inner_steps=2,
+            test_steps=2,
+            norm=norm,
+            **OFF | {"step_stats": True},
+        )
+        found = learner.predict(learner.adapt(params, episode.support, KEY), images)
+        expected = network.apply(adapted.weights, by, images, own)[0]
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 def test_statistics_of_steps_whose_queries_do_not_count_stay(normed):
@@ -177,9 +197,18 @@ def test_statistics_of_steps_whose_queries_do_not_count_stay(normed):
     learner = maml_plus_plus(network, inner_steps=3)
     params = learner.init(KEY, SHAPE)
     gradient, _ = jax.jit(learner.meta_gradient)(params, episode, KEY)
-    moves = gradient.norm_stats["norm_0"]["mean"]
-    assert not np.any(moves[:2])
-    assert np.all(moves[2] != 0)
+    after = gradient.running.value["norm_0"]["mean"]
+    assert not np.any(after[:2])
+    assert np.all(after[2] != 0)
+
+
+def test_running_statistics_that_were_not_kept_are_refused(normed):
+    network, weights, stats, episode = normed
+    with pytest.raises(InputError, match="norm 'running': expected one of inductive, transductive"):
+        maml_plus_plus(network, norm="running", step_stats=False)
+    learner = maml_plus_plus(network, norm="running", **OFF | {"step_stats": True})
+    with pytest.raises(InputError, match="hold no running statistics"):
+        learner.adapt(MamlPlusPlusParams(weights, stats, []), episode.support, KEY)
 
 
 def test_a_schedule_gives_the_values_of_its_step(normed):
@@ -209,6 +238,25 @@ def test_step_weights_anneal_as_published():
         np.testing.assert_allclose(found, [early] * 4 + [1 - 4 * early], atol=1e-7)
 
 
+def _published_importance(steps, epoch, epochs):
+    """`get_per_step_loss_importance_vector` in words of our own, and its switch to the last."""
+    if epoch >= epochs:
+        return np.eye(steps)[-1]
+    early = max(1 / steps - epoch / steps / epochs, 0.03 / steps)
+    last = min(1 / steps + epoch * (steps - 1) / steps / epochs, 1 - (steps - 1) * 0.03 / steps)
+    return np.array([early] * (steps - 1) + [last])
+
+
+@pytest.mark.parametrize("epochs", [10, 15, 40])
+def test_by_epochs_step_weights_are_those_of_the_published_code(epochs):
+    each = 50  # outer steps of an epoch
+    for step in range(0, (epochs + 2) * each, 13):
+        progress = np.float32(step) / (epochs * each)
+        found = annealed_step_weights(5, progress, epochs=epochs)
+        expected = _published_importance(5, step // each, epochs)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -216,6 +264,7 @@ def test_step_weights_anneal_as_published():
         ({"test_steps": -1}, r"test_steps \(=-1\)"),
         ({"inner_rate": 0.0}, r"inner_rate \(=0.0\)"),
         ({"order": 3}, r"order \(=3\)"),
+        ({"order": np.int64(3)}, r"order \(=3\)"),
         ({"norm": "batch"}, "norm 'batch'"),
     ],
 )
