@@ -29,8 +29,9 @@ import torch
 import torchvision
 from safetensors.numpy import save_file
 from torch import nn
+from torchvision import models
 
-from benchmarks.drawn_weights import draw_images, draw_tensors
+from benchmarks.drawn_weights import GAINS, draw_images, draw_tensors
 from metabone.nets.published_backbones import load_backbone
 
 LIMIT = 1e-4
@@ -40,6 +41,15 @@ ORIGINALS: dict[tuple[str, str], Callable[[], nn.Module]] = {
     ("efficientnet_lite0", "timm"): lambda: timm.create_model(
         "tf_efficientnet_lite0", num_classes=CLASSES
     ),
+    ("resnet18", "torchvision"): lambda: models.resnet18(num_classes=CLASSES),
+    ("resnet18", "timm"): lambda: timm.create_model("resnet18", num_classes=CLASSES),
+    ("resnet50", "torchvision"): lambda: models.resnet50(num_classes=CLASSES),
+    ("resnet50", "timm"): lambda: timm.create_model("resnet50", num_classes=CLASSES),
+    ("inception_v3", "torchvision"): lambda: models.inception_v3(
+        num_classes=CLASSES, init_weights=False
+    ),
+    ("inception_v3", "timm"): lambda: timm.create_model("inception_v3", num_classes=CLASSES),
+    ("xception", "timm"): lambda: timm.create_model("legacy_xception", num_classes=CLASSES),
 }
 """By our name and the package: what builds it, with `CLASSES` classes."""
 
@@ -47,18 +57,20 @@ SIZES = {"efficientnet_lite0": 64}
 """Pixels a side of the tests' images."""
 
 
-def drawn(network: nn.Module) -> dict[str, np.ndarray]:
+def drawn(name: str, network: nn.Module) -> dict[str, np.ndarray]:
     """Draws a network's tensors and has it use them.
 
     Args:
+      name: of the backbone.
       network: set to these, in evaluation mode.
 
     Returns:
       The tensors by name.
     """
     state = network.state_dict()
-    tensors = draw_tensors({name: tuple(tensor.shape) for name, tensor in state.items()})
-    network.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    tensors = draw_tensors(shapes, GAINS.get(name, 1.0))
+    network.load_state_dict({key: torch.from_numpy(array) for key, array in tensors.items()})
     network.eval()
     return tensors
 
@@ -94,9 +106,9 @@ def compare(name: str, origin: str, size: int | None, images: int) -> float:
     network = ORIGINALS[name, origin]()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "weights.safetensors")
-        save_file(drawn(network), path)
+        save_file(drawn(name, network), path)
         loaded = load_backbone(name, path, classifier=True, size=size)
-    prepared = np.asarray(loaded.prepare(draw_images(images, loaded.size)))
+    prepared = np.array(loaded.prepare(draw_images(images, loaded.size)))
     features, logits = torch_outputs(network, prepared)
     body, head = loaded.network.body, loaded.network.head
 
@@ -127,7 +139,7 @@ def write_reference(path: Path) -> None:
     stored = {}
     for (name, origin), build in ORIGINALS.items():
         network = build()
-        drawn(network)
+        drawn(name, network)
         # Prepared as the tests do it without weights: these are all that is loaded.
         images = draw_images(2, SIZES[name]).astype(np.float32) / 127.5 - 1
         features, logits = torch_outputs(network, images)

@@ -5,28 +5,34 @@ from collections.abc import Mapping
 
 import numpy as np
 
+GAINS = {"resnet18": 0.5, "resnet50": 0.5, "xception": 0.5}
+"""By name of the backbone, where signals would grow from block to block; others have 1."""
+
 _KERNELS = ("depthwise_kernel", "pointwise_kernel", "kernel")
 
 
-def draw_tensors(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict[str, np.ndarray]:
+def draw_tensors(
+    shapes: Mapping[str, tuple[int, ...]], gain: float = 1.0, seed: int = 0
+) -> dict[str, np.ndarray]:
     """Draws a network's tensors; none depends on which others there are.
 
     Kernels are He-normal; variances 10 to the power of a uniform -4 to 0, so that small ones tell
-    epsilons apart; a normalisation's scale is uniform 0.8 to 1.2 times the root of its variance,
-    so that signals keep their size; means and biases are normal of 0.1.
+    epsilons apart; a normalisation's scale is uniform 0.8 to 1.2 times the root of its variance and
+    `gain`, so that signals keep their size; means and biases are normal of 0.1.
 
     Args:
       shapes: by name as in the file: PyTorch's (`...weight`, `...running_var`) or Keras's
         (`.../kernel:0`, `.../moving_variance:0`).
+      gain: below 1 for networks that add to their signal block by block; see `GAINS`.
       seed: of all.
 
     Returns:
       By name, float32; counters of batches int64.
     """
-    return {name: _draw(name, shape, seed) for name, shape in shapes.items()}
+    return {name: _draw(name, shape, gain, seed) for name, shape in shapes.items()}
 
 
-def _draw(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+def _draw(name: str, shape: tuple[int, ...], gain: float, seed: int) -> np.ndarray:
     last = name.replace("/", ".").split(":")[0].split(".")[-1]
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     if last == "num_batches_tracked":
@@ -35,8 +41,8 @@ def _draw(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
         drawn = 10 ** rng.uniform(-4, 0, shape)
     elif last in ("weight", "gamma") and len(shape) == 1:
         variance = "running_var" if last == "weight" else "moving_variance"
-        beside = _draw(name.replace(last, variance), shape, seed)
-        drawn = rng.uniform(0.8, 1.2, shape) * np.sqrt(beside)
+        beside = _draw(name.replace(last, variance), shape, gain, seed)
+        drawn = gain * rng.uniform(0.8, 1.2, shape) * np.sqrt(beside)
     elif last in _KERNELS:
         inputs = shape[:2] if last == "depthwise_kernel" else shape[:-1]
         drawn = rng.normal(0, np.sqrt(2 / np.prod(inputs)), shape)

@@ -99,20 +99,6 @@ def convolve_depthwise(
     return total
 
 
-def max_pool_3x3(images: jax.Array, padding: Padding) -> jax.Array:
-    """The largest of 3x3 pixels, at every second pixel.
-
-    Args:
-      images: `[n, H, W, C]` float.
-      padding: see `Padding`; the frame never is the largest.
-
-    Returns:
-      `[n, H', W', C]`.
-    """
-    around = pads(padding, images.shape[1:3], (3, 3), 2)
-    return nn.max_pool(images, (3, 3), (2, 2), around)
-
-
 class ConvNorm(nn.Module):
     """Convolution without bias, batch normalisation, activation.
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from metabone.nets.efficientnet import STAGES
 from metabone.nets.published_layouts import Layout
 from metabone.nets.tensor_files import StoredTensor
-from metabone.nets.torch_names import is_counter, torch_classes, torch_conv_norm
+from metabone.nets.torch_names import torch_layout
 
 
 def efficientnet_layout(tensors: Mapping[str, StoredTensor], kind: str, classifier: bool) -> Layout:
@@ -26,17 +26,7 @@ def efficientnet_layout(tensors: Mapping[str, StoredTensor], kind: str, classifi
     else:
         title, classes = "timm's EfficientNet-Lite0", "classifier"
         units = _timm_units()
-    arrays = {}
-    for unit, names in units.items():
-        arrays |= torch_conv_norm(unit, *names)
-    if classifier:
-        arrays |= torch_classes(classes)
-    return Layout(
-        title,
-        arrays,
-        lambda name: is_counter(name) or (not classifier and name.startswith(f"{classes}.")),
-        epsilon=1e-3,
-    )
+    return torch_layout(title, units, classes, classifier, epsilon=1e-3)
 
 
 def _blocks():

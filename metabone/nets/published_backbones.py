@@ -11,10 +11,16 @@ from metabone.errors import InputError
 from metabone.nets.efficientnet import efficientnet_lite0
 from metabone.nets.efficientnet_names import efficientnet_layout
 from metabone.nets.image_chunks import over_images
+from metabone.nets.inception import inception_v3
+from metabone.nets.inception_names import inception_layout
 from metabone.nets.network import Apply, Network, NormStats, Params
 from metabone.nets.preprocessing import Grey, Preprocessing, preparation
 from metabone.nets.published_layouts import Layout, Place, read_layout
+from metabone.nets.resnet import resnet18, resnet50
+from metabone.nets.resnet_names import resnet18_layout, resnet50_layout
 from metabone.nets.tensor_files import StoredTensor, open_tensors
+from metabone.nets.xception import xception
+from metabone.nets.xception_names import xception_layout
 
 
 class Recipe(NamedTuple):
@@ -33,8 +39,18 @@ class Recipe(NamedTuple):
     stem: Place = ("params", "stem", "kernel")
 
 
+_IMAGENET = Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "bilinear")
+
 _RECIPES = {
     "efficientnet_lite0": Recipe(efficientnet_lite0, efficientnet_layout, Preprocessing(224)),
+    "resnet18": Recipe(resnet18, resnet18_layout, _IMAGENET),
+    "resnet50": Recipe(resnet50, resnet50_layout, _IMAGENET),
+    "inception_v3": Recipe(
+        inception_v3, inception_layout, Preprocessing(299), ("params", "Conv2d_1a_3x3", "kernel")
+    ),
+    "xception": Recipe(
+        xception, xception_layout, Preprocessing(299), ("params", "stem_1", "kernel")
+    ),
 }
 
 # What first layers make of an image; one of 224 pixels a side then goes through alone.
