@@ -44,6 +44,7 @@ class Members:
       names: Relative names with `/`, sorted; what operating systems leave behind is not among them.
       folders: Relative names of the folders, sorted; also of those that hold nothing.
       passed_over: What operating systems leave behind, sorted.
+      closing: What is closed when the folder or zip is.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Members:
         stored_as: Mapping[str, str] | None = None,
     ):
         self.path = path
+        self.closing = contextlib.ExitStack()
         self._stored_as = stored_as or {}
         listed_names = sorted(names)
         self.names = tuple(name for name in listed_names if not litter_in(name))
@@ -141,7 +143,9 @@ def open_members(path: Path) -> Iterator[Members]:
         it, a name twice, an encrypted file, or more bytes than its size can honestly hold.
     """
     if path.is_dir():
-        yield Members(path, *_walk(path), None)
+        members = Members(path, *_walk(path), None)
+        with members.closing:
+            yield members
         return
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
@@ -166,7 +170,9 @@ def open_members(path: Path) -> Iterator[Members]:
             else:
                 names.append(name)
                 stored_as[name] = info.filename
-        yield Members(path, names, folders, archive, stored_as)
+        members = Members(path, names, folders, archive, stored_as)
+        with members.closing:
+            yield members
 
 
 def _walk(path: Path) -> tuple[list[str], list[str]]:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from metabone.datasets.archives import Members, open_members
-from metabone.datasets.arrays import MAX_IMAGES, MAX_SIDE, encode_png, read_array
+from metabone.datasets.arrays import MAX_IMAGES, MAX_SIDE, StoredArray, encode_png, read_array
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.datasets.labelled import LabelledImages, Listing
 from metabone.errors import InputError
@@ -122,20 +122,21 @@ def list_retinamnist(
 
 
 def _drawn_arrays(members: Members) -> Listing:
-    images = read_array(members, "images", "bB")
+    images = StoredArray(members, "images", "bB", leading=2)
     labels = read_array(members, "labels", "iu")
-    where = members.where("images")
-    _check_images(images, (4,), "(characters, drawings, H, W)", where)
+    _check_images(images, (4,), "(characters, drawings, H, W)")
     if labels.shape != images.shape[:2]:
-        raise InputError(f"{where}: {images.shape[:2]} drawings, but labels {labels.shape}")
-    _check_labels(labels, len(images) - 1, members.where("labels"))
-    if images.dtype != bool and images.max() > 1:
-        raise InputError(f"{where}: expected ink 0 and paper 1, found {images.max()}")
+        raise InputError(f"{images.where}: {images.shape[:2]} drawings, but labels {labels.shape}")
+    _check_labels(labels, images.shape[0] - 1, members.where("labels"))
     places = {f"images[{row:04d},{n:03d}]": (row, n) for row, n in np.ndindex(labels.shape)}
+    row_of = {file: row for row, file in enumerate(places)}
     width = len(str(labels.max()))
 
     def read(file: str) -> bytes:
-        return encode_png(images[places[file]].astype(np.uint8) * 255)
+        drawing = images.row(row_of[file])
+        if images.dtype != bool and drawing.max() > 1:
+            raise InputError(f"{images.where}: expected ink 0 and paper 1, found {drawing.max()}")
+        return encode_png((drawing != 0) * np.uint8(255))
 
     label_of = {file: f"{labels[place]:0{width}d}" for file, place in places.items()}
     return Listing(label_of, read, members.fingerprint(), members.where)
@@ -177,17 +178,16 @@ def _splits(members: Members) -> Listing:
     present = [split for split in _SPLITS if f"{split}_images.npy" in members.names]
     if not present:
         raise InputError(f"{members.path}: holds none of train_images, val_images and test_images")
-    images: dict[str, np.ndarray] = {}
+    images: dict[str, StoredArray] = {}
     number_of: dict[str, int] = {}
     places: dict[str, tuple[str, int]] = {}
     for split in present:
         labels = read_array(members, f"{split}_labels", "iu")
-        images[split] = read_array(members, f"{split}_images", "B")
-        where = members.where(f"{split}_images")
-        _check_images(images[split], (3, 4), "(n, H, W) or (n, H, W, 3)", where)
-        count = len(images[split])
-        if images[split].ndim == 4 and images[split].shape[3] != 3:
-            raise InputError(f"{where}: {images[split].shape[3]} channels, expected 3")
+        images[split] = own = StoredArray(members, f"{split}_images", "B")
+        _check_images(own, (3, 4), "(n, H, W) or (n, H, W, 3)")
+        count = len(own)
+        if len(own.shape) == 4 and own.shape[3] != 3:
+            raise InputError(f"{own.where}: {own.shape[3]} channels, expected 3")
         if labels.shape not in ((count,), (count, 1)):
             raise InputError(
                 f"{members.where(f'{split}_labels')}: shape {labels.shape}, expected ({count}, 1), "
@@ -201,7 +201,7 @@ def _splits(members: Members) -> Listing:
 
     def read(file: str) -> bytes:
         split, row = places[file]
-        return encode_png(np.ascontiguousarray(images[split][row]))
+        return encode_png(np.ascontiguousarray(images[split].row(row)))
 
     label_of = {file: f"{number:0{width}d}" for file, number in number_of.items()}
     if len(set(label_of.values())) < 2:
@@ -216,24 +216,30 @@ def _splits(members: Members) -> Listing:
     )
 
 
-def _test_copies(images: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+def _test_copies(images: Mapping[str, StoredArray]) -> tuple[str, ...]:
     if not {"train", "test"} <= set(images):
         return ()
-    known = set(image_fingerprints(images["train"]))
-    shared = sum(sha256 in known for sha256 in image_fingerprints(images["test"]))
+    known = set(_hashes(images["train"]))
+    shared = sum(sha256 in known for sha256 in _hashes(images["test"]))
     count = len(images["test"])
     return (f"{shared} of {count} images of test are copies of images of train",) if shared else ()
 
 
-def _check_images(images: np.ndarray, ranks: tuple[int, ...], expected: str, where: str) -> None:
-    if images.ndim not in ranks or 0 in images.shape:
-        raise InputError(f"{where}: images of shape {images.shape}, expected {expected}")
+def _hashes(images: StoredArray) -> Iterator[str]:
+    for row in range(len(images)):
+        yield from image_fingerprints(images.row(row)[None])
+
+
+def _check_images(images: StoredArray, ranks: tuple[int, ...], expected: str) -> None:
+    shape, where = images.shape, images.where
+    if len(shape) not in ranks or 0 in shape:
+        raise InputError(f"{where}: images of shape {shape}, expected {expected}")
+    if len(images) > MAX_IMAGES:
+        raise InputError(f"{where}: above the limit of {MAX_IMAGES} images")
     # An image's height and width stand where the text has them.
     first = expected.split(" or ")[0].strip("()").split(", ").index("H")
-    if images.size // int(np.prod(images.shape[first:])) > MAX_IMAGES:
-        raise InputError(f"{where}: above the limit of {MAX_IMAGES} images")
-    if max(images.shape[first : first + 2]) > MAX_SIDE:
-        raise InputError(f"{where}: images of shape {images.shape}, sides above {MAX_SIDE} pixels")
+    if max(shape[first : first + 2]) > MAX_SIDE:
+        raise InputError(f"{where}: images of shape {shape}, sides above {MAX_SIDE} pixels")
 
 
 def _check_labels(labels: np.ndarray, highest: int, where: str) -> None:

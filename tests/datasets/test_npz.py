@@ -1,10 +1,16 @@
 import io
+import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from metabone.datasets.source import load_images
+from metabone.datasets import archives
+from metabone.datasets.archives import open_members
+from metabone.datasets.arrays import StoredArray
+from metabone.datasets.source import list_images, load_images
 from metabone.errors import InputError
 
 
@@ -128,6 +134,68 @@ def test_omniglot_s_official_zips_read_alone_together_and_unpacked(tmp_path, dat
     )
     inner = load("omniglot", tmp_path / "unpacked/images_evaluation", data_dir)
     np.testing.assert_array_equal(inner.images, one.images)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_array_beyond_what_is_read_whole_is_read_in_pieces(save, tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_FILE_BYTES", 2**20)
+    paper = np.random.default_rng(0).random((40, 20, 105, 105)) > 0.02
+    labels = np.repeat(np.arange(40)[:, None], 20, 1)
+    path = write(tmp_path / "x.npz", {"images": paper, "labels": labels}, save)
+    assert paper.nbytes > 8 * 2**20
+    tracemalloc.start()
+    with list_images(f"omniglot:{path}") as (_, listing):
+        assert len(listing.files) == 800
+        for file, drawing in zip(listing.files, paper.reshape(800, 105, 105), strict=True):
+            if file.endswith("7]"):
+                read = np.asarray(Image.open(io.BytesIO(listing.read(file))))
+                np.testing.assert_array_equal(read, drawing * np.uint8(255))
+    assert tracemalloc.get_traced_memory()[1] < 1.5 * 2**20
+    tracemalloc.stop()
+
+
+def test_rows_may_be_asked_for_in_any_order(tmp_path):
+    images = medical()["train_images"]
+    path = write(tmp_path / "x.npz", {"c": images, "f": np.asfortranarray(images)})
+    with open_members(path) as members:
+        for name in "cf":
+            stored = StoredArray(members, name, "B")
+            for row in (2, 0, 3, 3, 1):
+                np.testing.assert_array_equal(stored.row(row), images[row])
+        drawings = StoredArray(members, "c", "B", leading=2)
+        assert len(drawings) == 32
+        np.testing.assert_array_equal(drawings.row(19), images[2, 3])
+
+
+def test_a_damaged_row_is_refused(tmp_path, data_dir, one_line):
+    path = write(tmp_path / "x.npz", medical(), np.savez)
+    data = bytearray(path.read_bytes())
+    data[data.index(medical()["val_images"].tobytes()) + 7] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="damaged in the zip file") as caught:
+        load("medmnist", path, data_dir)
+    one_line(caught, "x.npz:val_images.npy")
+    assert not data_dir.exists()
+
+
+def test_an_array_that_unpacks_to_far_more_than_its_file_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "_RATIO_FREE_BYTES", 2**20)
+    arrays = {"images": np.zeros((40, 20, 64, 64), bool), "labels": np.zeros((40, 20), int)}
+    path = write(tmp_path / "x.npz", arrays)
+    with pytest.raises(InputError, match="over 200 times its size"):
+        load("omniglot", path, tmp_path)
+
+
+def test_a_header_without_end_is_not_read_to_it(tmp_path, data_dir):
+    head = b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**24) + b" " * 2**24
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("train_labels.npy", head)
+        archive.writestr("train_images.npy", head)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="damaged, or not numpy's format"):
+        load("medmnist", tmp_path / "x.npz", data_dir)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
 
 
 def put(**arrays):
