@@ -26,7 +26,13 @@ from metabone.workflows.family import entry_of
 from metabone.workflows.family_settings import LEARNERS, FamilySettings
 
 CONFIG = FamilySettings(
-    shots=5, meta_queries=5, filters=32, meta_batch=4, inner_steps=5, meta_steps=100
+    shots=5,
+    meta_queries=5,
+    filters=32,
+    meta_batch=4,
+    inner_steps=5,
+    meta_steps=100,
+    first_order_until=0.5,
 )
 
 

@@ -21,7 +21,8 @@ import metabone as mb
 from metabone import workflows
 from metabone.commands.command import Call, Command
 
-from .benchmark_settings import PRESETS, BenchmarkSettings, check
+from .benchmark_presets import PRESETS
+from .benchmark_settings import BenchmarkSettings, check
 from .command_line.launch import launch
 
 
@@ -34,13 +35,18 @@ def main(call: Call) -> None:
         workflows.entry_of(name, config)
     classes = load_classes(config, call.data_dir)
     protocol = workflows.Protocol(
-        config.source, config.tasks, config.queries, config.protocol, config.also_steps
+        config.source,
+        config.tasks,
+        config.queries,
+        config.protocol,
+        config.also_steps,
+        config.learners,
     )
     table = workflows.FamilyTable(config, protocol, classes)
 
     def fill(run: Any) -> None:
         run.results.set(seed=config.seed, ways=config.ways, meta_classes=classes.names)
-        table.fill(run, config.learners)
+        table.fill(run)
         run.results.finish()
 
     # With the split: the file of `--split` may have changed since a run was begun.
@@ -55,7 +61,7 @@ def load_classes(config: BenchmarkSettings, data_dir: str | None) -> Any:
         size=config.size,
         channels=config.channels,
         data_dir=data_dir,
-        seed=config.seed,
+        seed=config.split_seed,
         classes=config.meta_classes,
         images_per_class=config.meta_images,
     )

@@ -86,7 +86,7 @@ class Conditions(NamedTuple):
         queries = "1 query" if self.test_queries == 1 else f"{self.test_queries} queries"
         parts = [f"{self.norm}, {queries} a class, {self.tasks:,} tasks"]
         parts += [f"unlike ours {self.differs}"] if self.differs else []
-        where = f"read in {', '.join(self.places)}" if self.places else "unconfirmed"
+        where = f"read in {', '.join(self.places)}" if self.places else "conditions unconfirmed"
         parts.append(where)
         if self.figure is not None:
             said = "figure" if self.figure.confirmed else "figure unconfirmed:"

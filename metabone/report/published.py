@@ -90,86 +90,15 @@ def min_kang_2018(learning: str, model: str, shots: int) -> float | None:
     return MIN_KANG_2018_TABLE_3.get((learning, model), {}).get(shots)
 
 
-# Accuracy on unseen classes by source, (ways, shots), then learner: the papers' own figures, see
-# the caveat of `FEW_SHOT`.
-_FEW_SHOT = {
-    "omniglot": {
-        (5, 1): {"maml": 0.987, "maml_plus_plus": 0.9947, "reptile": 0.9768},
-        (5, 5): {"maml": 0.999, "reptile": 0.9948},
-        (20, 1): {"maml": 0.958, "maml_plus_plus": 0.9765},
-        (20, 5): {"maml": 0.989, "maml_plus_plus": 0.9933},
-    },
-    "mini_imagenet": {
-        (5, 1): {
-            "maml": 0.487,
-            "first_order_maml": 0.4807,
-            "maml_plus_plus": 0.5240,
-            "boil": 0.4961,
-            "protonet": 0.494,
-            "r2d2": 0.512,
-            "reptile": 0.4707,
-        },
-        (5, 5): {
-            "maml": 0.631,
-            "first_order_maml": 0.6315,
-            "maml_plus_plus": 0.6715,
-            "anil": 0.615,
-            "boil": 0.6645,
-            "protonet": 0.682,
-            "r2d2": 0.673,
-            "reptile": 0.6274,
-        },
-    },
-}
-
-# What was measured how, by source and learner, as far as the papers and their published code say.
-_FEW_SHOT_CONDITIONS = {
-    "omniglot": {
-        "maml": "transductive, as many queries as shots",
-        "maml_plus_plus": "an ensemble of five checkpoints, batch statistics of the queries",
-        "reptile": "transductive, trained on 10 shots",
-    },
-    "mini_imagenet": {
-        "maml": "transductive, 600 tasks",
-        "first_order_maml": "transductive, 600 tasks",
-        "maml_plus_plus": "an ensemble of five checkpoints, batch statistics of the queries",
-        "anil": "MAML's network, data and schedule",
-        "boil": "64 filters",
-        "protonet": "64 filters, trained on 30 (1 shot) or 20 ways (5 shots), 600 tasks",
-        "r2d2": "blocks of 96 to 512 filters, 10,000 tasks",
-        "reptile": "inductive, trained on 15 shots",
-    },
-}
-
 FEW_SHOT = Reference(
     name="the learner's paper",
     citation=(
         "Finn et al. 2017; Antoniou et al. 2019; Raghu et al. 2020; Oh et al. 2021; Nichol et al. "
-        "2018; Snell et al. 2017; Bertinetto et al. 2019."
+        "2018; Snell et al. 2017; Bertinetto et al. 2019; Rajeswaran et al. 2019. Each figure has "
+        "the place that it and its conditions were read in."
     ),
     caveat=(
         "measured on the data sets' own test classes after training on all of their training "
         "images; ours saw less data and other test classes"
     ),
 )
-
-
-class Published(NamedTuple):
-    """A published accuracy, and how it was measured."""
-
-    accuracy: float
-    conditions: str
-
-
-def few_shot(source: str, learning: str, ways: int, shots: int) -> Published | None:
-    """What a learner's paper reports on a source's data, if it does.
-
-    Example:
-      >>> few_shot("omniglot:FILE.npz", "maml", 5, 1)
-      Published(accuracy=0.987, conditions='transductive, as many queries as shots')
-      >>> few_shot("simulated:bones", "maml", 5, 1) is None
-      True
-    """
-    kind = source.partition(":")[0]
-    accuracy = _FEW_SHOT.get(kind, {}).get((ways, shots), {}).get(learning)
-    return accuracy and Published(accuracy, _FEW_SHOT_CONDITIONS[kind][learning])

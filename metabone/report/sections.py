@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from metabone.report import film_tables, page, plots, ranked_tables, result_tables, tables
+from metabone.report.conditions import RUNNING, WITH_SUPPORT
 from metabone.report.readings import READINGS, Arm, best_rows, leading_arms, of_arms, readings_of
 from metabone.report.result import (
     Presentation,
@@ -22,6 +23,24 @@ from metabone.report.words import shots_in_words
 
 _LONGEST_NAME = 9
 _MOST_LINES = 8
+_NORM_SENTENCES = {
+    "inductive": (
+        "Inductive batch norm: statistics come from the labelled images alone, so what is "
+        "answered for one image does not depend on which others are asked."
+    ),
+    "transductive": (
+        "Transductive batch norm, as published MAML code has it: statistics come from the "
+        "batch at hand, so the images asked together see each other."
+    ),
+    RUNNING: (
+        "Running batch norm, as ProtoNet and R2-D2 are published: statistics were kept while "
+        "training, on other classes."
+    ),
+    WITH_SUPPORT: (
+        "Batch norm of each query with the support, as Reptile is published: statistics come from "
+        "the labelled images and the one that is asked."
+    ),
+}
 
 
 def results(run: Run, show: Presentation) -> str:
@@ -35,7 +54,7 @@ def results(run: Run, show: Presentation) -> str:
     single = len(readings_of(run.result, norm)) == 1
     return page.section(
         "Results",
-        page.paragraph(_norm_sentence(norm)),
+        page.paragraph(_NORM_SENTENCES.get(norm, "")),
         page.table(result_tables.results_table(run.result, norm, show), label),
         stages if single else page.details("Errors in stages and kappas by shots", stages),
         page.details("The first five draws alone", page.table(first, label)),
@@ -58,7 +77,7 @@ def other_norms(run: Run, show: Presentation) -> str:
     return "\n".join(
         page.section(
             f"Results, {norm}" if norm else "Results without batch norm",
-            page.paragraph(_norm_sentence(norm)),
+            page.paragraph(_NORM_SENTENCES.get(norm, "")),
             page.table(result_tables.results_table(run.result, norm, show), label),
         )
         for norm in norms_of(run.result)[1:]
@@ -261,17 +280,3 @@ def _matrix(matrix: list[list[int]], names: list[str], caption: str) -> str:
         f'<thead><tr><th scope="col">true</th>{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
-
-
-def _norm_sentence(norm: str | None) -> str:
-    if norm == "inductive":
-        return (
-            "Inductive batch norm: statistics come from the labelled images alone, so what is "
-            "answered for one image does not depend on which others are asked."
-        )
-    if norm == "transductive":
-        return (
-            "Transductive batch norm, as published MAML code has it: statistics come from the "
-            "batch at hand, so the images asked together see each other."
-        )
-    return ""

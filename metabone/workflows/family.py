@@ -7,26 +7,19 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import optax
 
-from metabone.learners import variants
+from metabone.learners import roles, variants
 from metabone.learners.base import MetaLearner, Norm
 from metabone.learners.embedding import protonet, r2d2
 from metabone.learners.imaml import imaml
 from metabone.learners.logistic import logistic_head
 from metabone.learners.maml import maml
-from metabone.learners.maml_plus_plus import (
-    annealed_step_weights,
-    maml_plus_plus,
-    with_running_stats,
-)
+from metabone.learners.maml_plus_plus import annealed_step_weights, maml_plus_plus
 from metabone.learners.reptile import reptile
 from metabone.nets.network import Network
 from metabone.nets.networks import conv_net
-from metabone.workflows.family_settings import FamilySettings
-from metabone.workflows.networks import cosine_adam
+from metabone.report.conditions import WITH_SUPPORT
+from metabone.workflows.family_settings import RULES, RUNNING, FamilySettings
 from metabone.workflows.settings import NORMS
-
-# MAML++'s annealing of step weights, and of the order, as shares of training (of 100 epochs).
-_STEP_WEIGHTS_UNTIL, _FIRST_ORDER_UNTIL = 0.15, 0.5
 
 
 class Entry(NamedTuple):
@@ -34,7 +27,9 @@ class Entry(NamedTuple):
 
     Attributes:
       trained: what `meta_step` takes; None if it is trained as a classifier.
-      asked: by norm mode, what answers; all adapt alike.
+      asked: by the rule of its batch norms, what adapts and answers: `inductive` (statistics of
+        the labelled images alone) and `transductive` of every learner, `running` (of training) of
+        those that keep them, and Reptile's `WITH_SUPPORT`.
       optimizer: of the outer loop; None likewise.
       clip: largest norm of the meta-gradient, or None.
     """
@@ -48,7 +43,11 @@ class Entry(NamedTuple):
 def network_of(config: FamilySettings, classes: int) -> Network:
     """MAML's own network; without classes an embedding."""
     return conv_net(
-        classes, filters=config.filters, downsample=config.downsample, average=config.average
+        classes,
+        filters=config.filters,
+        downsample=config.downsample,
+        average=config.average,
+        norm_scale=config.norm_scale,
     )
 
 
@@ -64,32 +63,19 @@ def entry_of(name: str, config: FamilySettings, test_steps: int | None = None) -
       The entry.
     """
     steps = config.test_steps if test_steps is None else test_steps
-    adam = cosine_adam(config.meta_rate, config.meta_steps, 0.1)
+    make = _MAKERS[name]
+    rules = RULES if name in RUNNING else NORMS
+    asked = {rule: make(config, rule, steps) for rule in rules}
     if name == "logistic_head":
-        head = logistic_head(network_of(config, 0), config.ways, strength=config.head_strength)
-        return Entry(None, dict.fromkeys(NORMS, head), None, None)
-    if name == "maml_plus_plus":
-        asked = {norm: _plus_plus(config, norm, steps) for norm in NORMS}
-        trained = _plus_plus(
-            config,
-            config.norm,
-            steps,
-            order=lambda step: jnp.where(step / config.meta_steps < _FIRST_ORDER_UNTIL, 1, 2),
-            step_weights=lambda step: annealed_step_weights(
-                config.inner_steps, step / config.meta_steps / _STEP_WEIGHTS_UNTIL
-            ),
-        )
-        clipped = optax.chain(optax.clip_by_global_norm(config.clip), adam)
-        return Entry(trained, asked, with_running_stats(clipped), None)
+        return Entry(None, asked, None, None)
     if name == "reptile":
+        asked[WITH_SUPPORT] = _reptile(config, "inductive", steps, query_with_support=True)
         # The paper's outer step falls from 1 to nothing.
         descent = optax.sgd(optax.linear_schedule(1.0, 0.0, config.meta_steps))
-        makes = {norm: _reptile(config, norm) for norm in NORMS}
-        return Entry(makes[config.norm], makes, descent, None)
-    make = _MAKERS[name]
-    makes = {norm: make(config, norm, steps) for norm in NORMS}
+        return Entry(asked[config.norm], asked, descent, None)
     wider = dataclasses.replace(config, ways=config.meta_ways or config.ways)
-    return Entry(make(wider, config.norm, steps), makes, adam, config.clip)
+    by_norm = config.clip if config.clip_by == "norm" else None
+    return Entry(make(wider, config.norm, steps), asked, _outer(config), by_norm)
 
 
 def takes_inner_steps(name: str) -> bool:
@@ -105,6 +91,19 @@ def test_steps_of(name: str, config: FamilySettings) -> int | None:
     return config.test_steps if takes_inner_steps(name) else None
 
 
+def _outer(config: FamilySettings) -> optax.GradientTransformation:
+    """Adam, its rate falling as is asked, each element of the gradient bounded if that is."""
+    rate = {
+        "constant": config.meta_rate,
+        "cosine": optax.cosine_decay_schedule(config.meta_rate, config.meta_steps, config.rate_end),
+        "halving": optax.exponential_decay(
+            config.meta_rate, config.halve_every, 0.5, staircase=True
+        ),
+    }[config.schedule]
+    adam = optax.adam(rate)
+    return optax.chain(optax.clip(config.clip), adam) if config.clip_by == "value" else adam
+
+
 def _inner(config: FamilySettings, norm: Norm, steps: int) -> dict[str, Any]:
     return dict(
         inner_rate=config.inner_rate,
@@ -114,17 +113,19 @@ def _inner(config: FamilySettings, norm: Norm, steps: int) -> dict[str, Any]:
     )
 
 
-def _of_maml(variant: Callable[..., MetaLearner]) -> Callable[..., MetaLearner]:
+def _of_maml(variant: Callable[..., MetaLearner], **own: Any) -> Callable[..., MetaLearner]:
     def make(config: FamilySettings, norm: Norm, steps: int) -> MetaLearner:
-        return variant(network_of(config, config.ways), **_inner(config, norm, steps))
+        return variant(network_of(config, config.ways), **_inner(config, norm, steps), **own)
 
     return make
 
 
-def _of_embedding(variant: Callable[..., MetaLearner]) -> Callable[..., MetaLearner]:
+def _of_all(variant: Callable[..., MetaLearner]) -> Callable[..., MetaLearner]:
+    """A variant whose inner steps adapt all, or all but batch norms."""
+
     def make(config: FamilySettings, norm: Norm, steps: int) -> MetaLearner:
-        del steps
-        return variant(network_of(config, 0), config.ways, norm=norm)
+        adapts = roles.everything if config.adapt_norms else roles.norms_stay
+        return _of_maml(variant, roles=adapts)(config, norm, steps)
 
     return make
 
@@ -138,30 +139,77 @@ def _imaml(config: FamilySettings, norm: Norm, steps: int) -> MetaLearner:
     return imaml(network, strength=config.proximity, **_inner(config, norm, config.imaml_steps))
 
 
-def _reptile(config: FamilySettings, norm: Norm) -> MetaLearner:
+def _reptile(config: FamilySettings, norm: Norm, steps: int, **asked: Any) -> MetaLearner:
+    del steps
     return reptile(
         network_of(config, config.ways),
         optax.adam(config.reptile_rate, b1=0.0),
         inner_steps=config.inner_steps,
         inner_batch=config.reptile_batch,
         test_steps=config.reptile_test_steps,
-        test_batch=config.ways,
+        test_batch=config.reptile_test_batch or config.ways,
+        moments=config.reptile_moments,
+        sum_loss=config.reptile_sum,
+        norm=norm,
+        **asked,
+    )
+
+
+def _plus_plus(config: FamilySettings, norm: Norm, steps: int) -> MetaLearner:
+    def progress(step):
+        return step / config.meta_steps
+
+    return maml_plus_plus(
+        network_of(config, config.ways),
+        **_inner(config, norm, steps),
+        order=(lambda step: jnp.where(progress(step) < config.first_order_until, 1, 2))
+        if config.first_order_until
+        else 2,
+        step_weights=lambda step: annealed_step_weights(
+            config.inner_steps,
+            progress(step) / config.step_weights_until,
+            # Of 100 epochs, as the published code counts them.
+            epochs=max(1, round(100 * config.step_weights_until)),
+        ),
+    )
+
+
+def _protonet(config: FamilySettings, norm: Norm, steps: int) -> MetaLearner:
+    del steps
+    return protonet(network_of(config, 0), config.ways, keep_stats=True, norm=norm)
+
+
+def _r2d2(config: FamilySettings, norm: Norm, steps: int) -> MetaLearner:
+    del steps
+    return r2d2(
+        network_of(config, 0),
+        config.ways,
+        strength=config.ridge,
+        learn_strength=not config.ridge_as_code,
+        scale=config.ridge_scale,
+        averaged=config.ridge_as_code,
+        intercept=config.ridge_as_code,
+        keep_stats=True,
         norm=norm,
     )
 
 
-def _plus_plus(config: FamilySettings, norm: Norm, steps: int, **scheduled: Any) -> MetaLearner:
-    network = network_of(config, config.ways)
-    return maml_plus_plus(network, **_inner(config, norm, steps), **scheduled)
+def _logistic(config: FamilySettings, norm: Norm, steps: int) -> MetaLearner:
+    del steps
+    network = network_of(config, 0)
+    return logistic_head(network, config.ways, strength=config.head_strength, norm=norm)
 
 
-_MAKERS = {
-    "maml": _of_maml(maml),
-    "first_order_maml": _of_maml(variants.first_order_maml),
-    "meta_sgd": _of_maml(variants.meta_sgd),
+_MAKERS: dict[str, Callable[..., MetaLearner]] = {
+    "maml": _of_all(maml),
+    "first_order_maml": _of_all(variants.first_order_maml),
+    "meta_sgd": _of_all(variants.meta_sgd),
     "anil": _of_maml(variants.anil),
     "boil": _of_maml(variants.boil),
+    "maml_plus_plus": _plus_plus,
     "imaml": _imaml,
-    "protonet": _of_embedding(protonet),
-    "r2d2": _of_embedding(r2d2),
+    "reptile": _reptile,
+    "protonet": _protonet,
+    "r2d2": _r2d2,
+    "logistic_head": _logistic,
 }

@@ -1,7 +1,7 @@
 """The learners of the family under one training and protocol: the table of the comparison."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,8 +9,7 @@ import numpy as np
 from metabone.episodes.store import ImageStore
 from metabone.evaluation.tasks import TaskFigures, task_rows
 from metabone.learners.transfer import TrainedParams
-from metabone.report.published import few_shot
-from metabone.training.run import Run
+from metabone.training.run import Run, training_folder
 from metabone.workflows.backbones import pretrain, without_head
 from metabone.workflows.class_parts import ClassParts
 from metabone.workflows.comparison import figures_of, ranking_of
@@ -21,31 +20,22 @@ from metabone.workflows.family import (
     takes_inner_steps,
     test_steps_of,
 )
+from metabone.workflows.family_protocols import (
+    Asked,
+    Protocol,
+    asked_at_once,
+    asked_of,
+    most_queries,
+    published,
+)
 from metabone.workflows.family_settings import FamilySettings
 from metabone.workflows.meta_training import Outer, TaskSizes, meta_train_on, store_of
 from metabone.workflows.networks import cosine_adam
+from metabone.workflows.seeds import seeds_of, trainings_of
 from metabone.workflows.settings import NORMS
 from metabone.workflows.task_table import keep_accuracies
 
-_PAPER_TASKS = 600
-
-
-class Protocol(NamedTuple):
-    """How the learners of the family are compared.
-
-    Attributes:
-      source: of the images, which decides what published figures stand beside ours.
-      tasks: of unseen classes, the same for every learner.
-      queries: query images a class in them.
-      protocols: `ours` and/or `paper` (600 tasks, transductive, as many queries as in training).
-      inner_steps: other numbers of inner steps to test MAML and its variants after.
-    """
-
-    source: str
-    tasks: int
-    queries: int
-    protocols: tuple[str, ...]
-    inner_steps: tuple[int, ...]
+_PAPER_ROW = ", paper's protocol"
 
 
 class FamilyTable:
@@ -65,21 +55,26 @@ class FamilyTable:
         self._training = TaskSizes(
             config.meta_ways or config.ways, config.meta_shots or config.shots, config.meta_queries
         )
-        most = max(protocol.queries, config.meta_queries)
+        most = most_queries(protocol, config)
         self._stores = {
             "train": store_of(classes.train, self._training),
             "validation": store_of(classes.validation, self._tested(config.meta_queries)),
             "test": store_of(classes.test, self._tested(most)),
         }
 
-    def fill(self, run: Run, learners: Sequence[str]) -> None:
+    def fill(self, run: Run) -> None:
         """Trains and tests what a run does not hold yet."""
-        found: dict[str, np.ndarray] = {}
-        for name in learners:
-            kept = run.path / "accuracies" / f"{name}.npy"
-            if not kept.exists():
+        for name in self._protocol.learners:
+            if run.results.find(learning=name) is None:
                 self._measure(run, name)
-            found[name] = np.load(kept, allow_pickle=False)
+        rows = [run.results.find(learning=name) for name in self._protocol.learners]
+        folders = [training_folder(run.path, index) for index in range(self._config.trainings)]
+        found = {
+            row["learning"]: np.stack(
+                [np.load(each / f"accuracies/{row['learning']}.npy") for each in folders]
+            )
+            for row in rows
+        }
         run.results.set(ranking=ranking_of(found))
 
     def _tested(self, queries: int) -> TaskSizes:
@@ -87,53 +82,63 @@ class FamilyTable:
 
     def _measure(self, run: Run, name: str) -> None:
         config, entry = self._config, entry_of(name, self._config)
-        train = self._pretrain if entry.trained is None else self._meta_train
-        params, seconds = train(run, name, entry)
         test = jax.device_put(self._stores["test"])
+        by_protocol: dict[str, list[TaskFigures]] = {}
+        protocols = asked_of(name, entry, self._protocol, config)
+        took, sweep = [], []
         labels = {
             "learning": name,
             "shots": config.shots,
             "ways": config.ways,
-            "seed": config.seed,
+            "seed": seeds_of(config).draw,
             "split": self._classes.split,
-            "train_seconds": round(seconds, 1),
             "meta_norm": config.norm,
         }
-        rows, ranked = self._test(entry, params, test, labels)
-        sweep = [*run.results.get("sweep", []), *self._after_other_steps(params, test, labels)]
-        if run.results.find(learning=name) is None:
-            run.results.append(*rows)
-            run.results.set(sweep=sweep)
-        keep_accuracies(run, {"learning": name}, ranked)
+        for index, own in enumerate(trainings_of(config)):
+            train = self._pretrain if entry.trained is None else self._meta_train
+            params, seconds = train(run.training(index), name, entry, own)
+            took.append(seconds)
+            for protocol, asked in protocols.items():
+                figures = self._test(entry, params, test, asked, f"{name}, {protocol}")
+                by_protocol.setdefault(protocol, []).append(figures)
+            if index == 0:
+                sweep = self._after_other_steps(params, test, labels)
+            # Ranked by the first norm mode of our protocol, or of the paper's if it alone is asked.
+            ranked = by_protocol["ours" if "ours" in by_protocol else "paper"][-1]
+            keep_accuracies(run.training(index), {"learning": name}, ranked.accuracies[:, 0])
+        labels["train_seconds"] = round(float(np.mean(took)), 1)
+        rows = self._rows(protocols, by_protocol, labels)
+        others = [entry for entry in run.results.get("sweep", []) if entry["learning"] != name]
+        run.results.set(sweep=[*others, *sweep])
+        run.results.append(*rows)
 
     def _test(
-        self, entry: Entry, params: Any, test: ImageStore, labels: dict[str, Any]
-    ) -> tuple[list[dict[str, Any]], np.ndarray]:
-        """Rows of each protocol, and the `[tasks]` accuracies by which learners are ranked.
+        self, entry: Entry, params: Any, test: ImageStore, asked: Asked, title: str
+    ) -> TaskFigures:
+        parts = [
+            self._figures(entry, params, test, rules, asked.queries, asked.tasks, title)
+            for rules in asked_at_once(asked.rules)
+        ]
+        return TaskFigures(*(np.concatenate(each, axis=1) for each in zip(*parts, strict=True)))
 
-        Those are of the first norm mode of our protocol, or of the paper's if it alone is asked.
-        """
+    def _rows(
+        self,
+        protocols: Mapping[str, Asked],
+        by_protocol: Mapping[str, Sequence[TaskFigures]],
+        labels: dict[str, Any],
+    ) -> list[dict[str, Any]]:
         config, name = self._config, labels["learning"]
-        published = few_shot(self._protocol.source, name, config.ways, config.shots)
-        rows, by_protocol = [], {}
-        for protocol in self._protocol.protocols:
-            ours = protocol == "ours"
-            norms = NORMS if ours else NORMS[1:]
-            queries = self._protocol.queries if ours else config.meta_queries
-            tasks = self._protocol.tasks if ours else _PAPER_TASKS
-            figures = self._figures(
-                entry, params, test, norms, queries, tasks, f"{name}, {protocol}"
-            )
-            by_protocol[protocol] = figures.accuracies[:, 0]
+        rows, line = [], published(name, self._protocol.source, config)
+        for protocol, trainings in by_protocol.items():
+            asked = protocols[protocol]
             more = {
-                "model": f"{config.ways} ways" + ("" if ours else ", paper's protocol"),
-                "queries": queries,
+                "model": f"{config.ways} ways" + ("" if protocol == "ours" else _PAPER_ROW),
+                "queries": asked.queries,
                 "test_steps": test_steps_of(name, config),
-                "paper": published and published.accuracy,
-                "paper_conditions": published and published.conditions,
+                **(line.fields() if line is not None else {}),
             }
-            rows += task_rows(figures, norms, **labels, **more)
-        return rows, by_protocol["ours" if "ours" in by_protocol else "paper"]
+            rows += task_rows(trainings, asked.rules, **labels, **more)
+        return rows
 
     def _after_other_steps(
         self, params: Any, test: ImageStore, labels: dict[str, Any]
@@ -147,7 +152,7 @@ class FamilyTable:
             figures = self._figures(
                 entry, params, test, NORMS[:1], protocol.queries, protocol.tasks, title
             )
-            rows += task_rows(figures, NORMS[:1], **labels, test_steps=steps)
+            rows += task_rows([figures], NORMS[:1], **labels, test_steps=steps)
         return rows
 
     def _figures(
@@ -162,12 +167,13 @@ class FamilyTable:
     ) -> TaskFigures:
         predictions = [entry.asked[norm].predict for norm in norms]
         sizes = self._tested(queries)
-        learner, seed = entry.asked[norms[0]], self._config.seed
+        learner, seed = entry.asked[norms[0]], seeds_of(self._config).draw
         return figures_of(learner, predictions, params, test, sizes, tasks, seed, title)
 
-    def _meta_train(self, run: Run, name: str, entry: Entry) -> tuple[Any, float]:
+    def _meta_train(
+        self, run: Run, name: str, entry: Entry, config: FamilySettings
+    ) -> tuple[Any, float]:
         """Its best meta-parameters by validation, and the seconds it took."""
-        config = self._config
         trained = meta_train_on(
             entry.trained,
             self._stores,
@@ -180,7 +186,7 @@ class FamilyTable:
                 config.mapping,
                 config.validate_every,
                 config.validation_tasks,
-                config.seed,
+                seeds_of(config).train,
             ),
             validated=entry.asked["inductive"],
             validation_sizes=self._tested(config.meta_queries),
@@ -189,17 +195,19 @@ class FamilyTable:
         )
         return trained.best_state.meta_params, trained.seconds
 
-    def _pretrain(self, run: Run, name: str, entry: Entry) -> tuple[Any, float]:
+    def _pretrain(
+        self, run: Run, name: str, entry: Entry, config: FamilySettings
+    ) -> tuple[Any, float]:
         """The network trained to tell all training classes apart, for a head on its features."""
         del name, entry
-        config, images = self._config, self._classes.train
+        images = self._classes.train
         trained = pretrain(
             network_of(config, len(images.class_names)),
             images,
             steps=config.pretrain_steps,
             optimizer=cosine_adam(config.meta_rate, config.pretrain_steps, 0.0),
             batch=config.pretrain_batch,
-            seed=config.seed,
+            seed=seeds_of(config).train,
             run=run,
         )
         state = trained.state

@@ -7,7 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from experiments.benchmark_settings import PRESETS, BenchmarkSettings, check
+from experiments.benchmark_presets import PRESETS
+from experiments.benchmark_settings import BenchmarkSettings, check
 from metabone.datasets.images import ImageSet
 from metabone.datasets.source import load_images
 from metabone.errors import InputError
@@ -235,6 +236,14 @@ def test_every_preset_can_be(name):
         ({"also_steps": (-1,)}, "--also_steps=-1"),
         ({"channels": 2}, "--channels=2"),
         ({"norm": "batch"}, "--norm=batch"),
+        ({"norm": "running", "learners": ("protonet", "maml")}, "--norm=running: only .*protonet"),
+        ({"schedule": "linear"}, "--schedule=linear"),
+        ({"clip_by": "sum"}, "--clip_by=sum"),
+        ({"rate_end": 1.5}, "--rate_end=1.5: expected a share"),
+        ({"first_order_until": -0.1}, "--first_order_until=-0.1"),
+        ({"reptile_moments": "some"}, "--reptile_moments=some"),
+        ({"ridge": 0.0}, "--ridge=0.0"),
+        ({"protocol": ("paper",)}, "--protocol=paper: maml has no published conditions on sim"),
     ],
 )
 def test_impossible_settings_are_refused(changes, message):
