@@ -186,7 +186,7 @@ def read_films(
         return FilmReading(
             films=films,
             truth=truth,
-            votes=unless(voted.classes, answered),
+            votes=voted.classes,
             tied=voted.tied,
             regions=unless(logits.argmax(-1), finite),
             means=by_mean(None),

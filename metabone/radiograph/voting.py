@@ -19,7 +19,7 @@ _INDISTINGUISHABLE = 1e-6
 class Vote(NamedTuple):
     """What the regions of each film agreed on."""
 
-    classes: jax.Array  # [Q] int32
+    classes: jax.Array  # [Q] int32, -1 of a film of which some region's scores are not finite
     tied: jax.Array  # [Q] bool, two or more classes had the most votes
 
 
@@ -34,7 +34,7 @@ def vote(logits: jax.Array) -> Vote:
       logits: [R, Q, W] of any float dtype, the scores of R regions on Q films for W classes.
 
     Returns:
-      The class of each film and whether it took a tie-break to find it.
+      The class of each film, -1 where some score is not finite, and whether it took a tie-break.
 
     Example:
       >>> import jax.numpy as jnp
@@ -53,8 +53,10 @@ def vote(logits: jax.Array) -> Vote:
     probability = jnp.where(leading, jax.nn.softmax(logits, axis=-1).sum(axis=0), 0.0)
     best = probability.max(axis=-1, keepdims=True)
     elected = leading & (probability >= best - _INDISTINGUISHABLE * regions)
+    # The argmax of what is not a number is class 0, and would be a vote like any other.
+    known = jnp.isfinite(logits).all(axis=(0, 2))
     return Vote(
-        classes=jnp.argmax(elected, axis=-1).astype(jnp.int32),
+        classes=jnp.where(known, jnp.argmax(elected, axis=-1), -1).astype(jnp.int32),
         tied=leading.sum(axis=-1) > 1,
     )
 

@@ -154,3 +154,9 @@ def test_the_most_probable_class_is_the_largest_where_they_differ_by_more_than_r
 def test_weights_of_another_number_of_regions_are_refused():
     with pytest.raises(AssertionError, match="shape"):
         mean_of_probabilities(jnp.zeros((3, 4, 5)), jnp.ones(2))
+
+
+def test_a_film_of_which_some_region_has_no_number_has_no_answer():
+    sure = jnp.log(jnp.array([[0.1, 0.9], [0.1, 0.9]]))
+    logits = jnp.stack([sure, sure.at[1, 0].set(jnp.nan)])
+    assert vote(logits).classes.tolist() == [1, -1]
