@@ -27,7 +27,7 @@ def positive(name: str, value: Any) -> float:
     Raises:
       InputError: it is none, or not above 0 and finite.
     """
-    if _is_one(value, jnp.floating, jnp.integer) and 0 < float(value) < math.inf:
+    if _is_one(name, value, jnp.floating, jnp.integer) and 0 < float(value) < math.inf:
         return float(value)
     raise InputError(f"{name} (={value}): expected a number above 0")
 
@@ -46,14 +46,16 @@ def whole(name: str, value: Any, least: int) -> int:
     Raises:
       InputError: it is none, or below `least`.
     """
-    if _is_one(value, jnp.integer) and int(value) >= least:
+    if _is_one(name, value, jnp.integer) and int(value) >= least:
         return int(value)
     raise InputError(f"{name} (={value}): expected at least {least}, a whole number")
 
 
-def _is_one(value: Any, *kinds: Any) -> bool:
-    number = _array("settings", value)
-    return not number.ndim and any(jnp.issubdtype(number.dtype, kind) for kind in kinds)
+def _is_one(name: str, value: Any, *kinds: Any) -> bool:
+    number = _array(name, value)
+    if number.ndim:
+        raise InputError(f"{name} of shape {number.shape}: expected one number")
+    return any(jnp.issubdtype(number.dtype, kind) for kind in kinds)
 
 
 def images_of(images: Any) -> jax.Array:
@@ -110,7 +112,7 @@ def _array(what: str, values: Any) -> Any:
     try:
         return np.asarray(values)
     except ValueError:
-        raise InputError(f"{what} are of unequal lengths: expected one array") from None
+        raise InputError(f"{what}: rows of unequal lengths; expected one array") from None
 
 
 def among(outputs: jax.Array, labels: Any) -> jax.Array:

@@ -185,8 +185,9 @@ _IMAGES, _LABELS = TASK.support
         (_IMAGES, jax.nn.one_hot(_LABELS, 3, dtype=jnp.int32), r"shape \(\d+, 3\).*not one-hot"),
         (_IMAGES, _LABELS + 1, r"labels 1 \.\. 3: expected 0 \.\. 2"),
         (_IMAGES, _LABELS - 1, r"labels -1 \.\. 1: expected 0 \.\. 2"),
+        (_IMAGES, ["ulna"] * 6, "labels are <U4: expected numbers"),
     ],
-    ids=["uint8", "few", "float", "one_hot", "beyond", "negative"],
+    ids=["uint8", "few", "float", "one_hot", "beyond", "negative", "names"],
 )
 def test_wrong_images_and_labels_are_refused_in_one_line(name, images, labels, message):
     learner, start, _, (_, adapted, _) = _compiled(name)

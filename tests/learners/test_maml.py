@@ -10,7 +10,7 @@ from metabone.episodes.types import Episode, Examples
 from metabone.errors import InputError
 from metabone.learners.base import cross_entropy, query_logits
 from metabone.learners.maml import MamlParams, maml
-from metabone.learners.roles import body_adapts, head_adapts, head_only
+from metabone.learners.roles import body_adapts, head_adapts, head_only, norms_stay
 from metabone.learners.variants import anil, boil, first_order_maml, meta_sgd
 from metabone.nets.network import Network
 from metabone.nets.networks import conv_net
@@ -171,6 +171,33 @@ def test_frozen_parameters_get_no_gradient_and_do_not_adapt():
     assert np.any(
         adapted.weights["head"]["classes"]["kernel"] != params.weights["head"]["classes"]["kernel"]
     )
+
+
+def test_batch_norms_that_stay_are_learned_by_the_outer_loop_alone(normed):
+    """The published inner loop, whose weights do not hold batch norms' variables."""
+    network, weights, stats, episode = normed
+    learner = maml(network, inner_rate=RATE, inner_steps=2, test_steps=2, roles=norms_stay)
+    params, key = MamlParams(weights, stats, []), jax.random.key(0)
+    adapted = jax.jit(learner.adapt)(params, episode.support, key).weights
+    jax.tree.map(np.testing.assert_array_equal, adapted["norm_0"], weights["norm_0"])
+    assert np.all(adapted["layer"]["kernel"] != weights["layer"]["kernel"])
+
+    @jax.jit
+    def query_loss(bias):
+        norm = {**weights["norm_0"], "bias": bias}
+        moved = params._replace(weights={**weights, "norm_0": norm})
+        reached = learner.adapt(moved, episode.support, key)
+        return cross_entropy(
+            query_logits(network, reached, episode.query.images, "inductive"), episode.query.labels
+        )
+
+    found, _ = jax.jit(learner.meta_gradient)(params, episode, key)
+    bias, step = weights["norm_0"]["bias"], 1e-6
+    slopes = [
+        (query_loss(bias + step * unit) - query_loss(bias - step * unit)) / (2 * step)
+        for unit in jnp.eye(len(bias))
+    ]
+    np.testing.assert_allclose(found.weights["norm_0"]["bias"], slopes, rtol=1e-6, atol=1e-9)
 
 
 def test_a_body_that_does_not_adapt_is_still_meta_learned():

@@ -25,6 +25,25 @@ def test_mamls_network_has_the_published_number_of_parameters():
     assert _count(conv_net(5), (28, 28, 1)) == expected
 
 
+def test_without_a_scale_a_batch_norm_is_one_whose_scale_is_one():
+    """MAML's published code normalises so; its Omniglot network then has 4 x 64 numbers fewer."""
+    settings = dict(blocks=2, filters=3, halvings=2)
+    whole, less = (conv_net(0, norm_scale=each, **settings) for each in (True, False))
+    images = jax.random.normal(jax.random.key(1), (3, 8, 8, 1))
+    params, stats = whole.init(jax.random.key(0), (8, 8, 1))
+    without, _ = less.init(jax.random.key(0), (8, 8, 1))
+    assert {name: set(without[name]) for name in ("norm_0", "norm_1")} == {
+        "norm_0": {"bias"},
+        "norm_1": {"bias"},
+    }
+    for own in (True, False):
+        expected, found = (
+            network.apply(given, stats, images, own)[0]
+            for network, given in ((whole, params), (less, without))
+        )
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_mamls_omniglot_network_classifies_the_mean_of_its_last_maps():
     # Its published code: strides leave 2x2 pixels, whose mean meets a 64x5 matrix.
     network = conv_net(5, downsample="stride", average=True)
