@@ -3,6 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from metabone.datasets.imagenet import TinyImagenet
 from metabone.datasets.source import load_images
@@ -85,6 +86,107 @@ def test_mini_imagenet_reads_alike_from_folders_and_zips(mini, tmp_path, data_di
         np.testing.assert_array_equal(packed.images, images.images)
     shutil.rmtree(mini / "val")
     assert load("mini_imagenet", mini, data_dir).class_names == PARTS["train"]
+
+
+@pytest.fixture
+def published(tmp_path, encode):
+    """The authors' layout: three images of each of six classes, two of them a part."""
+    root = tmp_path / "published"
+    parts = {**PARTS, "test": ("n01930112", "n01981276")}
+    number = 0
+    for part, wnids in parts.items():
+        lines = ["filename,label"]
+        for wnid in wnids:
+            for at in range(3):
+                name = f"{wnid}{at:08d}.jpg"
+                add(root / "images" / name, colour(encode, number))
+                lines.append(f"{name},{wnid}")
+                number += 1
+        # As Excel saves it: a BOM, lines that end twice.
+        add(root / f"{part}.csv", "\r\n".join([*lines, ""]).encode("utf-8-sig"))
+    return root
+
+
+@pytest.mark.parametrize("inside", [None, "", "mini-imagenet/"])
+def test_mini_imagenet_as_its_authors_publish_it_keeps_their_split(
+    inside, published, tmp_path, data_dir
+):
+    path = published if inside is None else pack(published, tmp_path / "mini.zip", inside)
+    images = load("mini_imagenet", path, data_dir, channels=3)
+    tests = ("n01930112", "n01981276")
+    assert images.class_counts() == dict.fromkeys((*PARTS["train"], *PARTS["val"], *tests), 3)
+    assert images.class_parts == (
+        dict.fromkeys(PARTS["train"], "train")
+        | dict.fromkeys(PARTS["val"], "val")
+        | dict.fromkeys(tests, "test")
+    )
+    expected = np.asarray(Image.open(published / "images" / "n0209124400000002.jpg"))
+    np.testing.assert_array_equal(images.images[-1], expected)
+
+
+def test_parts_in_zips_are_kept_as_well_and_one_alone_is_none(mini, data_dir):
+    assert load("mini_imagenet", mini, data_dir).class_parts == (
+        dict.fromkeys(PARTS["train"], "train") | dict.fromkeys(PARTS["val"], "val")
+    )
+    shutil.rmtree(mini / "val")
+    assert load("mini_imagenet", mini, data_dir).class_parts == {}
+
+
+def test_png_copies_of_mini_imagenet_are_read(mini, data_dir, encode):
+    wnid = PARTS["train"][0]
+    (mini / "train" / wnid / "0.jpg").unlink()
+    add(mini / "train" / wnid / "0.PNG", encode(np.full((8, 8, 3), 9, np.uint8)))
+    assert load("mini_imagenet", mini, data_dir).images[0].max() == 9
+
+
+def test_lines_and_images_without_each_other_are_left_out_up_to_a_share(
+    published, data_dir, encode
+):
+    with open(published / "train.csv", "a") as table:
+        table.write("lost.jpg,n01532829\n")
+    add(published / "images" / "spare.jpg", colour(encode, 99))
+    images = load("mini_imagenet", published, data_dir)
+    assert len(images) == 18
+    assert images.provenance.conversions[1:3] == (
+        "1 of 19 lines of tables have no image and are left out",
+        "1 of 19 images stand in no table and are left out",
+    )
+
+
+def retable(table, text):
+    def spoil(root):
+        (root / table).write_text(text)
+
+    return spoil
+
+
+HEAD = "filename,label\n"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (retable("val.csv", "n01855672,x\n"), "val.csv: its first line must be filename,label"),
+        (retable("val.csv", ""), "val.csv: its first line must be filename,label"),
+        (retable("val.csv", HEAD + "a,b,c\n"), "val.csv, line 2: 'a,b,c': expected filename"),
+        (retable("val.csv", HEAD + "../a,b\nc,b\n"), "line 2: no such file 'images/../a' (2 of 14"),
+        (
+            retable("val.csv", HEAD + "n0153282900000000.jpg,x\n"),
+            "val.csv, line 2: 'n0153282900000000.jpg' stands in train.csv as well",
+        ),
+        (
+            retable("val.csv", HEAD + "n0185567200000000.jpg,n01532829\n"),
+            "class 'n01532829' stands in train.csv as well; parts share no class",
+        ),
+        (lambda root: (root / "test.csv").unlink(), "6 of 18 images stand in no table; at most"),
+    ],
+)
+def test_tables_that_do_not_fit_are_one_line(spoil, message, published, data_dir, one_line):
+    spoil(published)
+    with pytest.raises(InputError) as caught:
+        load("mini_imagenet", published, data_dir)
+    one_line(caught, message, str(published))
+    assert not data_dir.exists()
 
 
 def test_an_ambiguous_image_is_left_out_on_the_record(tiny, data_dir, encode):
