@@ -19,7 +19,7 @@ _PART = re.compile(
 _MOST_TOLD = 10
 
 
-def classes_by_folder(members: Members) -> dict[str, str]:
+def classes_by_folder(members: Members, parted: bool = False) -> dict[str, str]:
     """The class of each image: the name of the folder at the top that holds it, at any depth.
 
     A single folder around all the classes is looked through, since zips are often made so. What
@@ -28,6 +28,8 @@ def classes_by_folder(members: Members) -> dict[str, str]:
 
     Args:
       members: a folder or zip.
+      parted: whether folders at the top may be parts or folds of one set, as `parts_by_folder`
+        tells, each with the classes below it; else that is refused.
 
     Returns:
       From file to class, in order of file. What a file holds counts and not its name, so that it is
@@ -37,25 +39,16 @@ def classes_by_folder(members: Members) -> dict[str, str]:
       InputError: fewer than two classes, a class without images, an image beside the classes, or
         folders at the top that are parts or folds of one set, each with the classes below it.
     """
-    beside = _beside(members)
-    folders = [folder for folder in members.folders if folder]
     wrap = _wrap(members)
-    expected = set()
-    for folder in folders:
-        parts = folder.split("/")
-        if len(parts) > wrap:
-            expected.add(parts[wrap])
-    label_of = {}
-    for name in members.names:
-        parts = name.split("/")
-        if name == _source_file(members) or name in beside:
-            continue
-        if len(parts) < wrap + 2:
-            raise InputError(
-                f"{members.where(name)}: lies outside the classes; expected one folder a class"
-            )
-        label_of[name] = parts[wrap]
-    _check_no_parts(members, label_of, wrap)
+    label_of = _folders_at(members, wrap)
+    above = _parts_above(label_of, wrap)
+    if above and not parted:
+        raise _with_parts(members, label_of, wrap, *above)
+    if above:
+        wrap += 1
+        label_of = _folders_at(members, wrap)
+    folders = [folder.split("/") for folder in members.folders if folder]
+    expected = {parts[wrap] for parts in folders if len(parts) > wrap}
     empty = sorted(expected - set(label_of.values()))
     if empty:
         raise InputError(f"{members.path}: class folder '{empty[0]}' holds no images")
@@ -64,6 +57,13 @@ def classes_by_folder(members: Members) -> dict[str, str]:
             f"{members.path}: holds {len(expected)} class folders, expected two or more"
         )
     return label_of
+
+
+def parts_by_folder(members: Members) -> dict[str, str]:
+    """From file to the part or fold that the folder at the top names; empty where none does."""
+    wrap = _wrap(members)
+    top_of = _folders_at(members, wrap)
+    return top_of if _parts_above(top_of, wrap) else {}
 
 
 def beside_classes(members: Members) -> tuple[Callable[[], bytes] | None, str]:
@@ -125,8 +125,24 @@ def _beside(members: Members) -> dict[str, str]:
     return found
 
 
-def _check_no_parts(members: Members, label_of: dict[str, str], wrap: int) -> None:
-    """Refuses train/A, train/B, test/A, test/B: parts above classes would pass for classes."""
+def _folders_at(members: Members, depth: int) -> dict[str, str]:
+    """From image to the folder at a depth that holds it."""
+    beside = _beside(members)
+    found = {}
+    for name in members.names:
+        parts = name.split("/")
+        if name == _source_file(members) or name in beside:
+            continue
+        if len(parts) < depth + 2:
+            raise InputError(
+                f"{members.where(name)}: lies outside the classes; expected one folder a class"
+            )
+        found[name] = parts[depth]
+    return found
+
+
+def _parts_above(label_of: dict[str, str], wrap: int) -> tuple[list[str], list[str], bool] | None:
+    """The parts of train/A, train/B, test/A, test/B, what they share, and whether names say so."""
     below: dict[str, set[str]] = defaultdict(set)
     for name, top in label_of.items():
         # An image right below the top counts as in a folder without a name.
@@ -139,15 +155,25 @@ def _check_no_parts(members: Members, label_of: dict[str, str], wrap: int) -> No
         # A class may be parted itself: each class/train, class/test is that class.
         parted = all(map(_PART.fullmatch, inner))
         if len(parts) < 2 or parted or any(below[part] != inner for part in parts):
-            return
+            return None
     shared = sorted(set.intersection(*(below[part] for part in parts)) - {""})
-    if len(shared) < (1 if named else 2):
-        return
+    return None if len(shared) < (1 if named else 2) else (parts, shared, named)
+
+
+def _with_parts(
+    members: Members,
+    label_of: dict[str, str],
+    wrap: int,
+    parts: list[str],
+    shared: list[str],
+    named: bool,
+) -> InputError:
+    """Parts above classes would pass for classes."""
     around = next(iter(label_of)).split("/")[:wrap]
     first = min(parts, key=lambda part: (not part.lower().startswith("train"), part))
     place = os.path.join(members.path, *around, first)
     unpack = "unpack it and " if members.path.is_file() else ""
-    raise InputError(
+    return InputError(
         f"{members.path}: the same folders ({_some(shared)}) stand below {_some(sorted(parts))}, "
         f"which are parts and no classes; {unpack}give one part, such as folder:{place}"
         + ("" if named else ", or if they are classes put their images right below them")

@@ -7,7 +7,12 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from metabone.datasets.archives import open_members
-from metabone.datasets.class_folders import beside_classes, classes_by_folder, passed_over
+from metabone.datasets.class_folders import (
+    beside_classes,
+    classes_by_folder,
+    parts_by_folder,
+    passed_over,
+)
 from metabone.datasets.labelled import LabelledImages, Listing
 from metabone.datasets.stated import NOT_STATED, stated_of_pictures
 
@@ -21,7 +26,7 @@ class Folder(LabelledImages):
 
 
 @contextlib.contextmanager
-def list_folder(path: Path) -> Iterator[tuple[type[LabelledImages], Listing]]:
+def list_folder(path: Path, parted: bool = False) -> Iterator[tuple[type[LabelledImages], Listing]]:
     """Lists the images of a folder or zip; each folder at its top is a class.
 
     Folders below a class's folder belong to that class. A single folder around all the classes is
@@ -30,6 +35,7 @@ def list_folder(path: Path) -> Iterator[tuple[type[LabelledImages], Listing]]:
 
     Args:
       path: The folder or zip.
+      parted: Whether folders at the top may be parts, see `classes_by_folder`.
 
     Yields:
       The builder, and the images.
@@ -39,7 +45,7 @@ def list_folder(path: Path) -> Iterator[tuple[type[LabelledImages], Listing]]:
         `source.json` that states something else.
     """
     with open_members(path) as members:
-        files = classes_by_folder(members)
+        files = classes_by_folder(members, parted)
         passed = passed_over(members)
         stated, page = stated_of_pictures(*beside_classes(members))
         yield (
@@ -52,5 +58,6 @@ def list_folder(path: Path) -> Iterator[tuple[type[LabelledImages], Listing]]:
                 notes=(passed,) if passed else (),
                 stated=stated,
                 page=page,
+                parts=parts_by_folder(members) if parted else {},
             ),
         )
