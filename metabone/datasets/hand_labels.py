@@ -1,7 +1,7 @@
 """What is known of hands before they are read: `labels.csv` beside films, of any origin."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ _MEANS = {
 _SEX = {"f": "F", "female": "F", "m": "M", "male": "M", "u": "", "unknown": "", "": ""}
 _MALE = {"true": "M", "1": "M", "false": "F", "0": "F", "": ""}
 _SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|dcm)$", re.IGNORECASE)
+_DIGITS = re.compile(r"0*(\d+?)(?:\.0+)?", re.ASCII)
 _OLDEST_IN_YEARS = 20
 
 
@@ -88,6 +89,53 @@ def read_hand_labels(place: Path) -> tuple[HandLabel, ...]:
     rows = tuple(labels.values())
     _check_months(rows, place)
     return rows
+
+
+def with_names_of_files(
+    rows: Sequence[HandLabel], names: Collection[str], place: Path
+) -> tuple[tuple[HandLabel, ...], tuple[str, ...]]:
+    """Finds ids that a spreadsheet has changed: 7 or 7.0 of a film called 0007.
+
+    Args:
+      rows: of a table.
+      names: of films.
+      place: of the table, for messages.
+
+    Returns:
+      The rows, those that name no film but mean the number of one by that one's name; and what was
+      done, one sentence or none.
+
+    Raises:
+      InputError: such a number is that of two films, or two rows mean one film.
+    """
+    called: dict[str, list[str]] = {}
+    for name in names:
+        called.setdefault(_number(name), []).append(name)
+    found: dict[str, str] = {}
+    taken = {row.id for row in rows if row.id in names}
+    for row in rows:
+        meant = [] if row.id in names or not _number(row.id) else called.get(_number(row.id), [])
+        if len(meant) > 1:
+            raise InputError(f"{place}: id {row.id!a} may be {meant[0]!a} or {meant[1]!a}")
+        if meant and meant[0] in taken:
+            raise InputError(f"{place}: id {row.id!a} and another row both mean {meant[0]!a}")
+        if meant:
+            found[row.id] = meant[0]
+            taken.add(meant[0])
+    if not found:
+        return tuple(rows), ()
+    first, name = next(iter(found.items()))
+    note = f"{len(found)} of {len(rows)} ids are read as the numbers of films, as {first} of {name}"
+    return tuple(
+        row._replace(id=found.get(row.id, row.id), patient=found.get(row.patient, row.patient))
+        for row in rows
+    ), (note,)
+
+
+def _number(name: str) -> str:
+    """A name of digits without leading zeros and without `.0`; empty for any other."""
+    match = _DIGITS.fullmatch(name)
+    return match[1] if match else ""
 
 
 def check_unmatched(count: int, total: int, message: str) -> None:

@@ -11,7 +11,12 @@ from PIL import Image
 from metabone.datasets import reading
 from metabone.datasets.film_groups import kept_together
 from metabone.datasets.fingerprints import content_sha256
-from metabone.datasets.hand_labels import HandLabel, check_unmatched, read_hand_labels
+from metabone.datasets.hand_labels import (
+    HandLabel,
+    check_unmatched,
+    read_hand_labels,
+    with_names_of_files,
+)
 from metabone.datasets.near_copies import look_of_film
 from metabone.datasets.prepared_hands import (
     LABELS,
@@ -78,7 +83,7 @@ def load(
     check_merge(merge)
     chosen = region_set(regions)
     prepared = read_prepared(path)
-    labels, left_out = _usable(prepared)
+    labels, left_out, renamed = usable_labels(prepared)
     class_of, class_names = _classes(labels, cuts, merge)
     left_out.update({"of a stage in no class": int((class_of < 0).sum())})
     labels = [label for label, known in zip(labels, class_of >= 0, strict=True) if known]
@@ -88,7 +93,7 @@ def load(
     classes = class_of[class_of >= 0]
     place = {name: index for index, name in enumerate(prepared.names)}
     index = np.array([place[label.id] for label in labels])
-    told = _told(+left_out, len(labels))
+    told = "; ".join(filter(None, [*renamed, _told(+left_out, len(labels))]))
     if told:
         print(f"{path}: {told}", file=sys.stderr)
     images, looks = _cut(prepared, [label.id for label in labels], prepared.points[index], chosen)
@@ -141,8 +146,17 @@ def load(
     )
 
 
-def _usable(prepared: PreparedHands) -> tuple[list[HandLabel], Counter[str]]:
-    """Labels of the films that can be used, and how many cannot for which reason."""
+def usable_labels(
+    prepared: PreparedHands,
+) -> tuple[list[HandLabel], Counter[str], tuple[str, ...]]:
+    """Labels of the films that can be used, how many cannot for which reason, and what was done.
+
+    Args:
+      prepared: what `metabone prepare-hands` wrote, with `labels.csv`.
+
+    Raises:
+      InputError: the labels are missing, or most of them are not of these films.
+    """
     place = prepared.path / LABELS
     if not place.is_file():
         raise InputError(
@@ -151,7 +165,9 @@ def _usable(prepared: PreparedHands) -> tuple[list[HandLabel], Counter[str]]:
         )
     usable = {name for name, good in zip(prepared.names, prepared.usable, strict=True) if good}
     labels, left_out = [], Counter()
-    given, unmatched = read_hand_labels(place), []
+    films = {*prepared.names, *prepared.refusals}
+    given, renamed = with_names_of_files(read_hand_labels(place), films, place)
+    unmatched = []
     for label in given:
         if label.id in usable:
             labels.append(label)
@@ -164,7 +180,7 @@ def _usable(prepared: PreparedHands) -> tuple[list[HandLabel], Counter[str]]:
         message = f"{place}: films.csv has no film {unmatched[0]!a} ({count})"
         check_unmatched(len(unmatched), len(given), message)
         left_out["without a film"] = len(unmatched)
-    return labels, left_out
+    return labels, left_out, renamed
 
 
 def _classes(

@@ -9,7 +9,12 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from metabone.datasets.archives import Members, open_members
-from metabone.datasets.hand_labels import HandLabel, check_unmatched, read_hand_labels
+from metabone.datasets.hand_labels import (
+    HandLabel,
+    check_unmatched,
+    read_hand_labels,
+    with_names_of_files,
+)
 from metabone.datasets.prepared_hands import LABELS, MAX_NAME, is_safe_name
 from metabone.datasets.progress import progress
 from metabone.datasets.stated import SOURCE_FILE, Stated, stated_by
@@ -70,6 +75,10 @@ def open_raw_hands(path: Path, *, keep_names: bool = False) -> Iterator[RawHands
             raise InputError(f"{members.path}: holds no films")
         if len(files) > _MAX_FILES:
             raise InputError(f"{members.path}: above the limit of {_MAX_FILES} files")
+        if rows is not None:
+            places = map(PurePosixPath, files)
+            known = {name for place in places for name in (place.name, place.stem)}
+            rows, _ = with_names_of_files(rows, known, labels)
         id_of = {} if rows is None else _match(rows, files, members)
         digests = [_digest(members, name) for name in progress(files, "reading files", len(files))]
         names = _names(files, digests, id_of, keep_names)

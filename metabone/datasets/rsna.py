@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -17,7 +18,12 @@ from metabone.datasets.archives import Members, litter_in, open_members
 from metabone.datasets.class_folders import is_text, passed_in_words
 from metabone.datasets.film_groups import kept_together
 from metabone.datasets.fingerprints import check_one_label, content_sha256, image_fingerprints
-from metabone.datasets.hand_labels import HandLabel, check_unmatched, read_hand_labels
+from metabone.datasets.hand_labels import (
+    HandLabel,
+    check_unmatched,
+    read_hand_labels,
+    with_names_of_files,
+)
 from metabone.datasets.prepared import RecordBuilder, Records, prepare
 from metabone.datasets.progress import progress
 from metabone.datasets.stated import NOT_STATED, SOURCE_FILE, stated_by
@@ -128,8 +134,35 @@ def load(
     )
 
 
-def _records(path: Path, data_dir: str | None) -> tuple[Records, dict[str, str], tuple[str, ...]]:
-    """Records, the patient of each id, and what was left out."""
+class ListedFilms(NamedTuple):
+    """Films with their labels, none of which has been decoded.
+
+    Attributes:
+      rows: of `labels.csv`, in its order, of the films that are there.
+      files: from id to file.
+      members: which holds the files.
+      told: what was done or left out, one sentence each.
+    """
+
+    rows: tuple[HandLabel, ...]
+    files: dict[str, str]
+    members: Members
+    told: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def list_films(path: Path) -> Iterator[ListedFilms]:
+    """Lists films; takes what `load` does.
+
+    Args:
+      path: The folder of `labels.csv` and `images.zip` or `images/`.
+
+    Yields:
+      The films.
+
+    Raises:
+      InputError: Something is missing or does not fit together.
+    """
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; expected labels.csv and images.zip or images/")
     labels = path / "labels.csv"
@@ -140,8 +173,12 @@ def _records(path: Path, data_dir: str | None) -> tuple[Records, dict[str, str],
         if not _ID.fullmatch(row.id):
             raise InputError(f"{labels}: id {row.id!a} must be letters, digits, '_', '.' or '-'")
     with _open_images(path) as members:
-        files, told = _match(given, members, labels)
-        rows = [row for row in given if row.id in files]
+        yield _match(given, members, labels)
+
+
+def _records(path: Path, data_dir: str | None) -> tuple[Records, dict[str, str], tuple[str, ...]]:
+    """Records, the patient of each id, and what was left out."""
+    with list_films(path) as (rows, files, members, told):
 
         def read() -> Iterator[dict[str, object]]:
             for row in rows:
@@ -161,7 +198,7 @@ def _records(path: Path, data_dir: str | None) -> tuple[Records, dict[str, str],
             ages = [row.bone_age_months for row in rows]
             check_one_label(looks, ages, [members.where(files[row.id]) for row in rows], "ages")
 
-        parts = (str(Rsna.VERSION), repr(rows), members.fingerprint())
+        parts = (str(Rsna.VERSION), repr(list(rows)), members.fingerprint())
         records = prepare(
             lambda folder: Rsna(records=read, data_dir=folder),
             name=Rsna.name,
@@ -186,9 +223,7 @@ def _open_images(path: Path) -> Iterator[Members]:
         yield members
 
 
-def _match(
-    rows: Sequence[HandLabel], members: Members, labels: Path
-) -> tuple[dict[str, str], tuple[str, ...]]:
+def _match(rows: Sequence[HandLabel], members: Members, labels: Path) -> ListedFilms:
     """The file of each row that has one, in order of the rows; and what is left out."""
     file_of: dict[str, str] = {}
     passed = Counter(map(litter_in, members.passed_over))
@@ -203,14 +238,17 @@ def _match(
         if match[1] in file_of:
             raise InputError(f"{members.where(name)}: a second image of '{match[1]}'")
         file_of[match[1]] = name
+    rows, renamed = with_names_of_files(rows, file_of.keys(), labels)
     known = {row.id for row in rows}
     told = (
+        *renamed,
         _unmatched("rows", sorted(known - set(file_of)), len(rows), "image", members.path),
         _unmatched("images", sorted(set(file_of) - known), len(file_of), "row", labels),
         passed_in_words(passed),
     )
     files = {row.id: file_of[row.id] for row in rows if row.id in file_of}
-    return files, tuple(filter(None, told))
+    rows = tuple(row for row in rows if row.id in files)
+    return ListedFilms(rows, files, members, tuple(filter(None, told)))
 
 
 def _unmatched(what: str, names: Sequence[str], total: int, lack: str, place: Path) -> str:

@@ -2,7 +2,12 @@
 
 import pytest
 
-from metabone.datasets.hand_labels import HandLabel, labels_text, read_hand_labels
+from metabone.datasets.hand_labels import (
+    HandLabel,
+    labels_text,
+    read_hand_labels,
+    with_names_of_files,
+)
 from metabone.errors import InputError
 
 
@@ -56,6 +61,34 @@ def test_a_patient_is_called_by_the_first_film_and_not_by_name(header, table):
     text = f"id,boneage,{header}\na,60,Doe\nb,61,Roe\nc,62,Doe\nd,63,\ne,64,\n"
     rows = read_hand_labels(table(text))
     assert [row.patient for row in rows] == ["a", "b", "a", "d", "e"]
+
+
+def test_ids_that_a_spreadsheet_has_changed_are_read_as_the_numbers_of_files(table):
+    path = table("id,boneage,patient\n7,60,Doe\n8.0,61,Doe\n0009,62,Roe\nx,63,\n")
+    rows, notes = with_names_of_files(
+        read_hand_labels(path), ("0007", "8", "0009", "x", "y2"), path
+    )
+    assert [(row.id, row.patient) for row in rows] == [
+        *(("0007", "0007"), ("8", "0007"), ("0009", "0009"), ("x", "x"))
+    ]
+    assert notes == ("2 of 4 ids are read as the numbers of films, as 7 of 0007",)
+    same = read_hand_labels(path)
+    assert with_names_of_files(same, ("7", "8.0", "0009"), path) == (same, ())
+
+
+@pytest.mark.parametrize(
+    ("rows", "names", "message"),
+    [
+        ("7,60\n", ("007", "0007"), "id '7' may be '007' or '0007'"),
+        ("7,60\n7.0,61\n", ("0007",), "id '7.0' and another row both mean '0007'"),
+        ("7.0,60\n7,61\n", ("7",), "id '7.0' and another row both mean '7'"),
+    ],
+)
+def test_a_number_of_two_films_or_two_rows_is_refused(rows, names, message, table, one_line):
+    path = table(f"id,boneage\n{rows}")
+    with pytest.raises(InputError) as caught:
+        with_names_of_files(read_hand_labels(path), names, path)
+    one_line(caught, message, "labels.csv")
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,19 @@ def test_a_few_films_or_rows_without_a_partner_are_left_out_and_told(
     assert list(films.provenance.conversions[:2]) == told
 
 
+@pytest.mark.parametrize("changed", ["{}.0", "{}"])
+def test_ids_that_a_spreadsheet_has_changed_find_their_films(rsna_dir, data_dir, changed):
+    plain = load(rsna_dir, data_dir)
+    for number in range(100, 106):
+        edit(rsna_dir, f"{number},", f"{changed.format(number)},")
+        (rsna_dir / "images" / f"{number}.png").rename(rsna_dir / "images" / f"00{number}.png")
+    films = load(rsna_dir, data_dir)
+    assert films.patients.tolist() == [f"00{name}" for name in plain.patients]
+    np.testing.assert_array_equal(films.regions, plain.regions)
+    told = f"6 of 6 ids are read as the numbers of films, as {changed.format(100)} of 00100"
+    assert films.provenance.conversions[0] == told
+
+
 def test_litter_and_texts_beside_films_are_passed_over_on_the_record(rsna_dir, data_dir, capsys):
     for name in ("Thumbs.db", "README.txt", "boneage.csv", ".DS_Store"):
         (rsna_dir / "images" / name).write_bytes(b"x")
