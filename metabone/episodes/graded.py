@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from metabone.episodes.refusals import group_numbers, stored_images
 from metabone.episodes.sampling import Draw, gather, task_key
 from metabone.episodes.streams import Stream, stream_key
 from metabone.episodes.types import Episode
@@ -48,10 +49,15 @@ def graded_store(
       The store.
 
     Raises:
-      InputError: lengths differ, a grade is not finite, a group stands twice in a stratum, or a
-        stratum has too few images.
+      InputError: lengths differ, images that a learner would misread (see
+        `refusals.stored_images`), a grade that is no finite number, an image without a group, a
+        group that stands twice in a stratum, or a stratum of too few images.
     """
-    grades = np.asarray(grades, np.float64)
+    images = stored_images(images)
+    try:
+        grades = np.asarray(grades, np.float64)
+    except (TypeError, ValueError):
+        raise InputError("grades are no numbers: expected one an image, such as months") from None
     strata = np.zeros(len(grades), int) if strata is None else np.asarray(strata)
     if not len(images) == len(grades) == len(strata):
         raise InputError(
@@ -59,6 +65,7 @@ def graded_store(
         )
     if not np.isfinite(grades).all():
         raise InputError(f"grade {int(np.isfinite(grades).argmin())} is not finite")
+    numbers = None if groups is None else group_numbers(groups, len(grades))
     rows = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
     for members in rows:
         name = strata[members[0]]
@@ -66,7 +73,7 @@ def graded_store(
             raise InputError(
                 f"stratum {name} has {len(members)} images; expected at least {at_least}"
             )
-        if groups is not None and len(np.unique(np.asarray(groups)[members])) < len(members):
+        if numbers is not None and len(np.unique(numbers[members])) < len(members):
             raise InputError(f"stratum {name}: a patient has two images in it; expected one")
     order = np.full((len(rows), max(map(len, rows), default=0)), -1, np.int32)
     for line, members in zip(order, rows, strict=True):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from metabone.episodes.refusals import group_numbers, label_numbers, stored_images
 from metabone.errors import InputError
 
 
@@ -82,7 +83,7 @@ def build_store(
       labels: `[N]` int, negative for an image of no class.
       classes: which labels to index, in which order; by default all that occur, ascending.
       class_names: for error messages, by label.
-      groups: `[N]` ids of any kind, such as patients; support and query of an episode then share
+      groups: `[N]` ids of one kind, such as patients; support and query of an episode then share
         none.
       at_least: images that each class must have, such as shots plus queries.
 
@@ -90,33 +91,20 @@ def build_store(
       The store.
 
     Raises:
-      InputError: lengths differ, labels that are not integers, an image without a group, images
-        of other integers than uint8, not finite or without a channel axis, or a class of too few
-        images.
+      InputError: lengths differ, labels that are not integers or go beyond the names, an image
+        without a group, ids of several kinds, images of another dtype than uint8 and floats, not
+        finite or without a channel axis, or a class of too few images.
     """
-    labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu" or labels.ndim != 1:
-        raise InputError(
-            f"labels are {labels.dtype} of shape {labels.shape}: expected one integer an image; "
-            "np.unique(labels, return_inverse=True)[1] numbers names"
-        )
+    labels, images = label_numbers(labels), stored_images(images)
     if len(images) != len(labels):
         raise InputError(f"{len(images)} images and {len(labels)} labels: expected as many of each")
-    dtype = getattr(images, "dtype", None)
-    if np.dtype(dtype).kind in "iub" and dtype != np.uint8 and np.ndim(images) >= 3:
-        # They would reach the learner as they are: only uint8 is scaled.
-        raise InputError(f"images are {dtype}: expected uint8, 0 to 255, or floats already scaled")
-    if dtype == np.uint8 and np.ndim(images) == 3:
-        raise InputError(
-            f"images of shape {np.shape(images)}: expected [N, H, W, C]; images[..., None] gives "
-            "grey images their channel"
-        )
-    if isinstance(images, np.ndarray) and images.dtype.kind == "f" and images.size:
-        finite = np.isfinite(images).reshape(len(images), -1).all(1)
-        if not finite.all():
-            raise InputError(f"image {int(finite.argmin())} holds numbers that are not finite")
     if classes is None:
         classes = sorted(set(labels[labels >= 0].tolist()))
+    if class_names and max(classes, default=0) >= len(class_names):
+        raise InputError(
+            f"labels go to {max(classes)}, and class_names names {len(class_names)}: expected "
+            f"labels 0 .. {len(class_names) - 1}"
+        )
     rows = [np.flatnonzero(labels == label) for label in classes]
     for label, members in zip(classes, rows, strict=True):
         if len(members) < max(at_least, 1):
@@ -132,20 +120,16 @@ def build_store(
         none = ((),) * len(rows)
         sizes = ClassSizes(names, tuple(map(len, rows)), (0,) * len(rows), none, "images")
         return ImageStore(images, table, None, None, sizes)
-    if len(groups) != len(labels):
-        raise InputError(f"{len(groups)} group ids and {len(labels)} labels: expected as many")
-    for row, group in enumerate(groups):
-        if group is None or group != group:  # NaN is unlike itself
-            raise InputError(f"image {row} has no group ({group}): expected an id for each")
-    ids, numbers = np.unique(np.asarray(groups), return_inverse=True)
-    present = np.zeros((len(rows), len(ids)), bool)
+    numbers = group_numbers(groups, len(labels))
+    group_count = int(numbers.max(initial=-1)) + 1
+    present = np.zeros((len(rows), group_count), bool)
     for members, marks in zip(rows, present, strict=True):
         marks[numbers[members]] = True
     return ImageStore(
         images,
         table,
-        numbers.astype(np.int32),
-        np.zeros(len(ids), bool),
+        numbers,
+        np.zeros(group_count, bool),
         _sizes_of_groups(names, present),
     )
 

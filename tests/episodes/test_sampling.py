@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from metabone.episodes.graded import graded_store
 from metabone.episodes.sampling import draw, learner_key, sample, scale, task_key
 from metabone.episodes.splits import split_names
 from metabone.episodes.store import ImageStore, build_store, check_enough
@@ -120,10 +121,30 @@ def test_empty_tasks_are_no_tasks(wrong):
         sample(_store()[0], 0, 0, 0, **sizes)
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.int8, np.int64, bool])
-def test_integers_that_nothing_would_scale_are_refused(dtype):
-    with pytest.raises(InputError, match="expected uint8, 0 to 255, or floats"):
-        build_store(np.zeros((2, 4, 4, 1), dtype), np.zeros(2, int))
+@pytest.mark.parametrize("shape", [(2, 4, 4, 1), (2, 4)])
+@pytest.mark.parametrize(
+    "dtype", [np.uint16, np.int8, np.int64, bool, np.complex64, object, "S1", "U2", "M8[s]", "V1"]
+)
+def test_images_that_nothing_would_scale_are_refused_in_one_line(dtype, shape):
+    with pytest.raises(InputError, match=r"^images are .*: expected uint8, 0 to 255, or floats"):
+        build_store(np.zeros(shape, dtype), np.zeros(2, int))
+
+
+def test_lists_are_looked_at_as_arrays_are():
+    with pytest.raises(InputError, match="images are int64: expected uint8"):
+        build_store([[[[0]]], [[[255]]]], [0, 1])
+    with pytest.raises(InputError, match="images: rows of unequal lengths"):
+        build_store([[0.0], [0.0, 1.0]], [0, 1])
+    store = build_store([[0.5], [1.5]], [3, 1])
+    np.testing.assert_array_equal(store.images, [[0.5], [1.5]])
+    np.testing.assert_array_equal(store.members, [[1], [0]])
+
+
+def test_labels_from_one_are_as_good_as_from_zero_unless_they_go_beyond_the_names():
+    images = np.zeros((3, 1))
+    np.testing.assert_array_equal(build_store(images, [1, 3, 2]).members, [[0], [2], [1]])
+    with pytest.raises(InputError, match=r"labels go to 3, and class_names names 3: .* 0 \.\. 2"):
+        build_store(images, [1, 3, 2], class_names=("ulna", "radius", "lunate"))
 
 
 def test_too_few_patients_are_named_even_where_images_suffice():
@@ -150,17 +171,55 @@ def test_stores_that_cannot_be_are_refused():
 
 @pytest.mark.parametrize(
     "labels",
-    [np.array(["ulna", "ulna"]), np.zeros(2), np.eye(2, dtype=int), np.array([True, True])],
+    [
+        np.array(["ulna", "ulna"]),
+        ["ulna", "ulna"],
+        [0, None],
+        None,
+        np.zeros(2),
+        np.eye(2, dtype=int),
+        np.array([True, True]),
+    ],
 )
 def test_labels_that_are_not_one_integer_an_image_are_refused(labels):
     with pytest.raises(InputError, match="expected one integer an image"):
         build_store(np.zeros((2, 1)), labels)
 
 
-@pytest.mark.parametrize("none", [None, float("nan")])
+class _NeitherLikeNorUnlike:
+    """As pandas.NA, which answers a comparison by itself and has no truth value."""
+
+    def __ne__(self, other):
+        return self
+
+    def __bool__(self):
+        raise TypeError("boolean value of NA is ambiguous")
+
+
+@pytest.mark.parametrize(
+    "none", [None, float("nan"), np.datetime64("NaT"), _NeitherLikeNorUnlike()]
+)
 def test_an_image_without_a_patient_is_named(none):
     with pytest.raises(InputError, match="image 1 has no group"):
-        build_store(np.zeros((2, 1)), np.zeros(2, int), groups=[3, none])
+        build_store(np.zeros((2, 1)), np.zeros(2, int), groups=np.array([3, none], object))
+    with pytest.raises(InputError, match="image 1 has no group"):
+        graded_store(np.zeros((2, 1)), [1, 2], groups=np.array([3, none], object))
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ([3], "1 group ids and 2 labels"),
+        (7, r"groups of shape \(\): expected one id an image"),
+        ("ab", r"groups of shape \(\): expected one id an image"),
+        ([(1, 2), (1, 3)], r"groups of shape \(2, 2\): expected one id an image"),
+        ([(1,), (1, 3)], "groups: rows of unequal lengths"),
+        (np.array([1, "a"], object), r"several kinds \(int, str\)"),
+    ],
+)
+def test_groups_that_are_not_one_id_an_image_are_refused_in_one_line(groups, message):
+    with pytest.raises(InputError, match=message):
+        build_store(np.zeros((2, 1)), np.zeros(2, int), groups=groups)
 
 
 def test_a_class_that_is_too_small_is_named_by_the_sampler_inside_jit_too():
