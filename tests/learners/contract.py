@@ -16,6 +16,8 @@ from metabone.learners.logistic import logistic_head
 from metabone.learners.maml import maml
 from metabone.learners.maml_plus_plus import maml_plus_plus
 from metabone.learners.ordinal import ordinal_head, score_and_cuts
+from metabone.learners.ordinal_probe import ordinal_probe
+from metabone.learners.probe import meta_probe, probe
 from metabone.learners.reptile import reptile
 from metabone.learners.transfer import fine_tune, scratch
 from metabone.learners.variants import anil, boil, first_order_maml, meta_sgd
@@ -84,7 +86,10 @@ LEARNERS = {
     "logistic_head": Row(
         logistic_head, {"ways": WAYS, "steps": 20}, embeds=True, no_steps={"steps": 0}
     ),
-    # Classes of these two are in order, and cannot be numbered otherwise.
+    "probe": Row(probe, {"ways": WAYS}, embeds=True),
+    "meta_probe": Row(meta_probe, {"ways": WAYS}, embeds=True),
+    # Classes of these three are in order, and cannot be numbered otherwise.
+    "ordinal_probe": Row(ordinal_probe, {"ways": WAYS}, embeds=True, ordered=True),
     "ordinal_head": Row(
         ordinal_head,
         {"ways": WAYS, "steps": 20},
