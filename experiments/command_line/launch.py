@@ -19,8 +19,8 @@ from .sweep import sweep
 def launch(command: Command, arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and ends the process.
 
-    Status 0 is done; 2 is what a user got wrong, in one line; 1 is training that diverged, in one
-    line, or a fault of ours; 130 is Ctrl-C, in one line.
+    Status 0 is done, unless the command says another; 2 is what a user got wrong, in one line; 1 is
+    training that diverged, in one line, or a fault of ours; 130 is Ctrl-C, in one line.
 
     Args:
       command: the command.
@@ -76,8 +76,7 @@ def _run(command: Command, program: str, arguments: Sequence[str]) -> int:
         interrupt.tell.append(keep_log(parsed.log_dir, command.name))
     if parsed.runs.sweep or parsed.runs.seeds:
         return sweep(parsed, arguments)
-    command.main(parsed.call)
-    return 0
+    return command.main(parsed.call) or 0
 
 
 def _reader_has_gone() -> bool:

@@ -31,7 +31,7 @@ class Command(NamedTuple):
       text: what it does and examples, the docstring of its module.
       settings: a frozen dataclass of `metabone.workflows.settings.setting` fields.
       presets: by name, the default first; empty for none.
-      main: does it.
+      main: does it; may return an exit status.
       runs: whether it keeps runs, and so takes `--runs_dir`, `--run`, `--sweep` and `--seeds`.
       positional: which setting, a tuple of strings, is also given without its name.
       experiment: name of the folder of its runs; by default its own.
@@ -44,7 +44,7 @@ class Command(NamedTuple):
     text: str
     settings: type
     presets: Mapping[str, Preset]
-    main: Callable[["Call"], None]
+    main: Callable[["Call"], int | None]
     runs: bool = False
     positional: str = ""
     experiment: str = ""

@@ -22,12 +22,14 @@ class OwnFilm(NamedTuple):
         sentence each.
       sex: `"F"`, `"M"`, or `""` where the file does not say.
       group: see `imaging.film.Film.group`.
+      stored: how the file holds it: format, and bits of a pixel.
     """
 
     pixels: np.ndarray
     conversions: tuple[str, ...]
     sex: str = ""
     group: str | None = None
+    stored: tuple[str, int] = ("", 8)
 
 
 def film_of_bytes(data: bytes, where: str, channels: int, salt: bytes | None = None) -> OwnFilm:
@@ -47,7 +49,8 @@ def film_of_bytes(data: bytes, where: str, channels: int, salt: bytes | None = N
     """
     if channels == 3 and looks_like_picture(data) and not looks_like_dicom(data):
         picture = reading.decode(data, where, channels)
-        return OwnFilm(np.asarray(picture.image), picture.conversions)
+        stored = picture.stored[0], 16 if picture.bits else 8
+        return OwnFilm(np.asarray(picture.image), picture.conversions, stored=stored)
     film = read_film(data, where, salt=salt, luma=True)
     pixels, repeated = reading.to_channels(to_eight_bits(film.pixels)[..., None], channels)
     pixels = pixels[..., 0] if channels == 1 else pixels
@@ -55,4 +58,5 @@ def film_of_bytes(data: bytes, where: str, channels: int, salt: bytes | None = N
     if film.format.startswith("DICOM"):
         # The numbers of windows differ from film to film; `metabone inspect` tells them.
         done = (_SHOWN, *film.warnings)
-    return OwnFilm(pixels, (*done, *repeated), film.sex or "", film.group)
+    stored = film.format, film.bits
+    return OwnFilm(pixels, (*done, *repeated), film.sex or "", film.group, stored)

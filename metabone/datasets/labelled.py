@@ -3,7 +3,7 @@
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -127,7 +127,7 @@ def open_labelled(
         notes += (f"{copies} {'kept, as published' if builder.KEEPS_COPIES else 'left out'}",)
     kept = index if builder.KEEPS_COPIES else list(first_of.values())
     bits = [entry.bits for entry in kept if entry.bits]
-    notes += (_depth_in_words(bits),) if bits else ()
+    notes += (depth_in_words(bits),) if bits else ()
     labels, names, sha256s, _, positions = zip(*kept, strict=True)
     class_names = tuple(sorted(set(labels)))
     number = {name: label for label, name in enumerate(class_names)}
@@ -228,7 +228,15 @@ def _prepared(builder: type[LabelledImages], listing: Listing, data_dir: str | N
     )
 
 
-def _depth_in_words(bits: list[int]) -> str:
+def depth_in_words(bits: Sequence[int]) -> str:
+    """How greys of 16 bits are scaled, by as many bits as the set uses.
+
+    Args:
+      bits: that each such image uses.
+
+    >>> depth_in_words([12, 12, 11])
+    '3 images of 16 bits scaled by the 12 that the set uses'
+    """
     most = max(bits)
     dark = sum(each <= most - _DARK for each in bits)
     told = f"{len(bits)} images of 16 bits scaled by the {most} that the set uses"
@@ -236,11 +244,12 @@ def _depth_in_words(bits: list[int]) -> str:
 
 
 def _class_parts(listing: Listing) -> dict[str, str]:
-    """Part of each class, where each has one and they have several."""
+    """Part of each class, where each has one and they have several; by the names of splits."""
     found: dict[str, set[str]] = {}
     for file, part in listing.parts.items():
         found.setdefault(listing.files[file], set()).add(part)
     if any(len(parts) > 1 for parts in found.values()):
         return {}
     part_of = {label: next(iter(parts)) for label, parts in found.items()}
-    return part_of if len(set(part_of.values())) > 1 else {}
+    parts = set(part_of.values())
+    return part_of if len(parts) > 1 and parts <= {"train", "val", "test"} else {}

@@ -20,7 +20,9 @@ from metabone.imaging.pictures import (
 FILTER = "LANCZOS"
 """Pillow's name of the resampling filter, antialiased when shrinking."""
 
-_REPEATED = "grey repeated to RGB"
+GREY_REPEATED = "grey repeated to RGB"
+"""What is said of a grey image in three channels."""
+
 _SIXTEEN = "16 to 8 bits by value / 257"
 
 
@@ -122,7 +124,7 @@ def in_channels(image: Image.Image, channels: int) -> tuple[Image.Image, tuple[s
     if channels == 1 and image.mode == "RGB":
         return image.convert("L"), (LUMA,)
     if channels == 3 and image.mode == "L":
-        return image.convert("RGB"), (_REPEATED,)
+        return image.convert("RGB"), (GREY_REPEATED,)
     return image, ()
 
 
@@ -138,7 +140,7 @@ def to_channels(images: np.ndarray, channels: int) -> tuple[np.ndarray, tuple[st
     """
     if channels == 1:
         return images, ()
-    return np.repeat(images, 3, axis=-1), (_REPEATED,)
+    return np.repeat(images, 3, axis=-1), (GREY_REPEATED,)
 
 
 def resize_note(size: int) -> str:

@@ -248,13 +248,14 @@ def open_images(
 
 
 def list_images(
-    source: str | Source, *, data_dir: str | None = None
+    source: str | Source, *, data_dir: str | None = None, parted: bool = False
 ) -> "contextlib.AbstractContextManager[tuple[type[LabelledImages], Listing]]":
     """Lists the files of labelled images, none of which is decoded, while its context is open.
 
     Args:
       source: Of one of `IMAGE_KINDS` that has files.
       data_dir: Where what is downloaded lies.
+      parted: Whether a folder's classes may lie below folders of parts.
 
     Returns:
       A context whose value is the builder of the source's records, and what it consists of.
@@ -267,6 +268,8 @@ def list_images(
     lister = getattr(importlib.import_module(f"metabone.datasets.{module}"), function)
     if not source.name:
         return lister(None, data_dir)
+    if source.kind == "folder":
+        return lister(source.path, parted)
     return lister(source.name if source.kind == "tfds" else source.path)
 
 
