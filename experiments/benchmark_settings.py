@@ -34,7 +34,8 @@ class BenchmarkSettings(FamilySettings):
     split: str = _classes(
         "",
         "CSV file of class,part (train, val, test), such as a published split; classes of parts "
-        "that it lacks are taken from train, and without a file from all, by hash.",
+        "that it lacks are taken from train by hash. Without a file, as the source is published in "
+        "parts (mini_imagenet), else from all by hash.",
     )
     split_seed: int = _classes(
         0,

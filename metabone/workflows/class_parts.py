@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -188,18 +189,21 @@ def split_by_table(
     *,
     validation: int = 0,
     test: int = 0,
+    published: Mapping[str, str] | None = None,
 ) -> dict[str, list[int]]:
-    """Positions of each part's classes as a file says, such as a published split; else by hash.
+    """Positions of each part's classes as a file or the source says; else by hash.
 
     Args:
-      table: path of a CSV of class,part (train, val, test); empty for a split by hash alone. Parts
-        that it lacks are taken from train, by hash.
+      table: path of a CSV of class,part (train, val, test); empty for none. Parts that it lacks are
+        taken from train, by hash.
       source: names the images in messages.
       names: all classes.
       ways: classes a task.
       seed: of what is drawn by hash.
       validation: classes to validate on, where the file does not say; 0 for a tenth.
       test: likewise.
+      published: part of each class as its source comes, see `RecordImages.class_parts`; followed,
+        and told on stderr, where there is no file and no number is asked for.
 
     Returns:
       Part to its classes.
@@ -208,10 +212,15 @@ def split_by_table(
       InputError: the file leaves a class out, or says what was also asked for by number.
     """
     asked = {"validation": validation, "test": test}
-    if not table:
+    if table:
+        said = read_class_table(Path(table))
+        tell_unused(sorted(set(said) - set(names)), table)
+    elif published and not any(asked.values()):
+        said = published
+        counts = ", ".join(f"{count} {part}" for part, count in Counter(said.values()).items())
+        print(f"{source}: its classes are parted as published: {counts}", file=sys.stderr)
+    else:
         return split_classes(names, ways, seed, **asked)
-    said = read_class_table(Path(table))
-    tell_unused(sorted(set(said) - set(names)), table)
     parts: dict[str, list[int]] = {part: [] for part in PARTS}
     for row, name in enumerate(names):
         part = said.get(name, "not named")
