@@ -104,6 +104,8 @@ def fill(
     trained = Path(config.evaluate) if config.evaluate else None
     if trained:
         parts, names, record = workflows.test_elsewhere(trained, images, config.target)
+        shared = workflows.shared_by_name(trained, names["test"], [config.target])
+        notes = [*notes, *filter(None, [workflows.shared_in_words(shared)])]
     else:
         parts = split(config, images)
         names, record = workflows.learned_here(run, parts, config.pretrained), []

@@ -19,11 +19,19 @@ _MODULES = {
     "comparison": ("Comparison", "compare"),
     "demo_films": ("write_demo_films",),
     "devices": ("make_devices",),
-    "earlier_runs": ("classes_seen", "learned_folder", "searched_by", "with_backbone_of"),
+    "earlier_runs": (
+        "shared_by_name",
+        "shared_in_words",
+        "classes_seen",
+        "learned_folder",
+        "searched_by",
+        "with_backbone_of",
+    ),
     "export": ("export_model",),
     "family": ("entry_of",),
     "family_protocols": ("Protocol",),
     "family_table": ("FamilyTable",),
+    "feature_table": ("FeatureData", "fill_feature_table"),
     "film_data": (
         *("FilmTarget", "HandParts", "apart", "as_target", "check_enough_films"),
         *("classes_to_learn", "graded_parts", "hands_to_learn", "is_simulated"),
@@ -43,6 +51,7 @@ _MODULES = {
     "prediction_files": ("predictions_in_words", "write_prediction_files"),
     "hand_preparation": ("hands_in_words", "prepare_hands", "prepared_source"),
     "seeds": ("seed_of", "seeds_of", "trainings_of"),
+    "target_sets": ("check_apart", "load_targets"),
     "task_table": ("TaskTable", "base_options", "fill_head_table", "fill_task_table"),
     "trained": ("Trained",),
 }

@@ -17,6 +17,7 @@ from metabone.workflows.settings import BACKBONES_OWN, LearnerSettings
 from metabone.workflows.variants import HEADS, PAPER_MODELS, SEX, variants_of
 
 _SEEN = "seen_images.npz"
+_MOST_TOLD = 10
 
 Settings = TypeVar("Settings", bound=LearnerSettings)
 
@@ -210,6 +211,47 @@ def classes_seen(folder: Path) -> dict[str, str]:
     split = read_json(folder / "result.json")["meta_classes"]
     parts = ("train", "validation")
     return {name: str(folder) for part in parts for name in split.get(part, [])}
+
+
+def shared_by_name(folder: Path, names: Iterable[str], sources: Iterable[str] = ()) -> list[str]:
+    """Classes of which a run has learned from other images, as far as their names tell.
+
+    Capitals, spaces and underscores make no difference. Numbers name classes of one source alone.
+
+    Args:
+      folder: of the run.
+      names: of classes that its learners are to be measured on.
+      sources: they are of.
+
+    Returns:
+      Those of them whose names are of classes that the run trained or chose its learners on.
+    """
+    same_source = set(sources) & {entry.get("source") for entry in data_of(folder)}
+    learned = {_plain(name) for name in classes_seen(folder)}
+    return [
+        name
+        for name in names
+        if _plain(name) in learned and (same_source or not _plain(name).isdecimal())
+    ]
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", " ").strip()
+
+
+def shared_in_words(shared: Sequence[str]) -> str:
+    """What is to be said beside figures on such classes; empty for none.
+
+    Args:
+      shared: of `shared_by_name`.
+    """
+    if not shared:
+        return ""
+    some = ", ".join(shared[:_MOST_TOLD]) + (", ..." if len(shared) > _MOST_TOLD else "")
+    return (
+        f"Other images of classes that were trained on: {some}; of these it is not true that they "
+        "were never seen."
+    )
 
 
 def searched_by(folder: Path) -> list[dict[str, Any]]:

@@ -5,7 +5,13 @@ import pytest
 
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.errors import InputError
-from metabone.workflows.earlier_runs import check_unseen, data_of, save_seen
+from metabone.workflows.earlier_runs import (
+    check_unseen,
+    data_of,
+    save_seen,
+    shared_by_name,
+    shared_in_words,
+)
 from metabone.workflows.feature_scaling import load_scaling, save_scaling, scaling_of
 
 FEATURES = np.array([[1, 10, 5], [3, 30, 5]], np.float32)
@@ -122,3 +128,29 @@ def test_the_data_that_learners_were_trained_on_are_those_of_meta_training(tmp_p
     assert data_of(tmp_path) == entries[1:]
     (tmp_path / "config.json").write_text(json.dumps({}))
     assert data_of(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "source", "shared"),
+    [
+        (["Lion", "tree_frog", "ant"], "folder:other", ["Lion", "tree_frog"]),
+        (["bee", "00"], "folder:other", ["bee"]),
+        (["00", "01"], "medmnist:x.npz", ["00"]),
+        (["ant"], "folder:other", []),
+    ],
+)
+def test_classes_that_were_trained_on_are_known_by_name(tmp_path, names, source, shared):
+    split = {"train": ["lion", "Tree Frog", "00"], "validation": ["bee"], "test": ["ant", "01"]}
+    (tmp_path / "result.json").write_text(json.dumps({"meta_classes": split}))
+    data = [{"role": "meta", "source": "medmnist:x.npz"}]
+    (tmp_path / "config.json").write_text(json.dumps({"data": data}))
+    assert shared_by_name(tmp_path, names, [source]) == shared
+
+
+def test_classes_that_were_trained_on_are_told_beside_the_table():
+    told = shared_in_words(["lion", "bee"])
+    assert told.startswith("Other images of classes that were trained on: lion, bee; ")
+    assert shared_in_words([]) == ""
+    assert ": c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, ...; " in shared_in_words(
+        [f"c{n}" for n in range(11)]
+    )
