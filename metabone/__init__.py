@@ -27,6 +27,8 @@ _MODULES = {
     "learners.reptile": ("reptile",),
     "learners.embedding": ("protonet", "r2d2"),
     "learners.logistic": ("logistic_head",),
+    "learners.probe": ("probe",),
+    "learners.ordinal_probe": ("ordinal_probe",),
     "learners.transfer": ("fine_tune", "scratch"),
     # From a learner to a trained one, and from a few images of one's own to predictions.
     "workflows.meta_training": ("meta_train",),
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
     from metabone.learners.logistic import logistic_head as logistic_head
     from metabone.learners.maml import maml as maml
     from metabone.learners.maml_plus_plus import maml_plus_plus as maml_plus_plus
+    from metabone.learners.ordinal_probe import ordinal_probe as ordinal_probe
+    from metabone.learners.probe import probe as probe
     from metabone.learners.reptile import reptile as reptile
     from metabone.learners.transfer import fine_tune as fine_tune
     from metabone.learners.transfer import scratch as scratch
