@@ -25,6 +25,7 @@ from metabone.report.result import (
     shots_of,
 )
 from metabone.report.run_folder import Run
+from metabone.report.target_tables import targets_in_words
 from metabone.report.words import listed, shots_in_words
 
 _MOST_ARMS = 4
@@ -63,6 +64,8 @@ def headline(run: Run, show: Presentation) -> str:
 
 def answer(run: Run, show: Presentation) -> str:
     """The comparison that the experiment is about, and where its figures stand beside guessing."""
+    if found := targets_in_words(run.result):
+        return found
     norms = norms_of(run.result)
     rows = main_rows(run.result, norms[0]) if norms else []
     rows = [row for row in rows if row.get("mean") is not None]

@@ -64,6 +64,13 @@ _PRESENTATIONS = {
             "not trained on, from a few images each?"
         ),
     ),
+    "medical": Presentation(
+        title="Few images of small medical sets",
+        question=(
+            "With a few labelled images a class, does anything that is meta-learned read more than "
+            "a probe on the same frozen features?"
+        ),
+    ),
     "key_points": Presentation(
         title="The key points of hands",
         question="How far from their place are the 21 points of a hand that the network finds?",
@@ -110,6 +117,7 @@ _SCALES = {
     "mae": Scale("Mean absolute error", "months", 1.0, 1, higher_is_better=False),
     "mae_stages": Scale("Mean absolute error", "stages", 1.0, 2, higher_is_better=False),
     "kappa": Scale("Quadratic weighted kappa", decimals=2),
+    "auroc": Scale("Area under the ROC curve", decimals=3),
     "point_error": Scale("Median error", "% of hand length", 100.0, 2, higher_is_better=False),
     "points_beyond": Scale("Points off by over 5 %", "%", 100.0, 2, higher_is_better=False),
     "joints_within": Scale("Hands with six joints within 5 %", "%", 100.0, 1),

@@ -36,11 +36,14 @@ from metabone.report.row_tables import (
     trainings_note,
 )
 from metabone.report.tables import ABSENT, Cell, Table
+from metabone.report.target_tables import target_tables, targets_of
 from metabone.report.words import listed, shots_in_words
 
 
 def all_tables(result: Result) -> list[Table]:
     """Every table that the result has data for, the headline first."""
+    if targets_of(result):
+        return target_tables(result)
     tables: list[Table | None] = []
     for norm in norms_of(result):
         tables.append(results_table(result, norm))

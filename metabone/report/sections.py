@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from html import escape
 
-from metabone.report import film_tables, page, plots, ranked_tables, result_tables, tables
+from metabone.report import (
+    film_tables,
+    page,
+    plots,
+    ranked_tables,
+    result_tables,
+    tables,
+    target_tables,
+)
 from metabone.report.conditions import RUNNING, WITH_SUPPORT
 from metabone.report.readings import READINGS, Arm, best_rows, leading_arms, of_arms, readings_of
 from metabone.report.result import (
@@ -46,7 +54,7 @@ _NORM_SENTENCES = {
 def results(run: Run, show: Presentation) -> str:
     """The table of the first batch-norm mode (inductive), what meta gains, and the plot."""
     norms = norms_of(run.result)
-    if not norms:
+    if not norms or target_tables.targets_of(run.result):
         return ""
     label, norm = data_label(run.result, show.noun), norms[0]
     first = result_tables.first_draws_table(run.result, norm, show)
@@ -61,6 +69,13 @@ def results(run: Run, show: Presentation) -> str:
         page.table(result_tables.gains_table(run.result, norm, show), label),
         _all_over_shots(run, show, norm),
     )
+
+
+def targets(run: Run, show: Presentation) -> str:
+    """A table a set of images, where learners were measured on several."""
+    label = data_label(run.result, show.noun)
+    tables = target_tables.target_tables(run.result)
+    return page.section("Results", *(page.table(table, label) for table in tables))
 
 
 def ranking(run: Run, show: Presentation) -> str:

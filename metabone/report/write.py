@@ -14,6 +14,7 @@ SECTIONS: tuple[Section, ...] = (
     headline.warning,
     headline.headline,
     sections.results,
+    sections.targets,
     sections.ranking,
     point_sections.points,
     sections.other_norms,

@@ -16,13 +16,13 @@ from metabone.learners.transfer import scratch
 from metabone.nets.network import Network
 from metabone.radiograph.films import FilmSet
 from metabone.report.published import min_kang_2018
-from metabone.stored_arrays import load_arrays, save_arrays
 from metabone.training.progress import ProgressLine
-from metabone.training.run import Run, training_folder
+from metabone.training.run import Run
 from metabone.workflows.arms import Arm
+from metabone.workflows.kept_readings import keep_reading, kept_readings
 from metabone.workflows.region_weights import read_weighted, weights_of
 from metabone.workflows.settings import NORMS
-from metabone.workflows.task_table import is_measured, keep_accuracies, predictions_of
+from metabone.workflows.task_table import is_measured, predictions_of
 
 # Draws where every draw runs or even trains whole networks for each of several regions.
 _COSTLY = {("meta", "scratch"): 30, ("base", "scratch"): 5}
@@ -166,8 +166,8 @@ def _measure(
         line.close()
         if (learning, arm.model, shots, training) == ("meta", "scratch", max(reading.shots), 0):
             _keep_examples(run, films, found)
-        _keep_reading(run.training(training), labels, found)
-        readings = _kept_readings(run, labels, training)
+        keep_reading(run.training(training), labels, found)
+        readings = kept_readings(run, labels, training)
         trained = _is_trained(arm, learning)
         _write_rows(run, readings, len(films.class_names), training, trained, labels)
 
@@ -200,39 +200,12 @@ def _write_rows(
     run.results.set(confusions=list(found.values()))
     paper = min_kang_2018(labels["learning"], labels["model"], labels["shots"])
     rows = rows_of(readings, norms, trained=trained, paper=paper, **labels)
-    meta = _kept_readings(run, {**labels, "learning": "meta"}, training)
+    meta = kept_readings(run, {**labels, "learning": "meta"}, training)
     if labels["learning"] == "base" and meta:
         for row in rows:
             where = row["region"], norms.index(row["norm"]), labels["shots"]
             row["to_meta_ci95"] = paired_width(meta, readings, *where)
     run.results.replace(rows, **labels)
-
-
-def _keep_reading(run: Run, labels: dict[str, Any], reading: FilmReading) -> None:
-    """Keeps what a training's rows are made of: for the rows of several, and for pairs."""
-    folder = run.path / "readings"
-    folder.mkdir(exist_ok=True)
-    parts = reading._asdict()
-    if reading.weighted is None:
-        parts["weighted"] = np.zeros(0)
-    save_arrays(folder / f"{_name_of(labels)}.npz", **parts)
-    right = (reading.votes == reading.truth[:, None]).mean(-1)
-    keep_accuracies(run, labels, right)
-
-
-def _kept_readings(run: Run, labels: dict[str, Any], training: int) -> list[FilmReading]:
-    """What `_keep_reading` kept of each training up to one; what nobody trains is read once."""
-    folders = [training_folder(run.path, index) / "readings" for index in range(training + 1)]
-    paths = [folder / f"{_name_of(labels)}.npz" for folder in folders]
-    found = [load_arrays(path, FilmReading._fields) for path in paths if path.exists()]
-    return [
-        FilmReading(**{**each, "weighted": each["weighted"] if each["weighted"].size else None})
-        for each in found
-    ]
-
-
-def _name_of(labels: dict[str, Any]) -> str:
-    return "-".join(map(str, labels.values()))
 
 
 def _entry_key(entry: dict[str, Any]) -> tuple:
