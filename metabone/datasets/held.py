@@ -231,27 +231,27 @@ def _simulated_films(source: Source) -> Held:
         ages=(),
         parts=(),
         groups=(),
-        notes=films.provenance.conversions,
+        notes=(),
         ambiguous=0.0,
         copies=_TOGETHER,
-        read=lambda row: Seen(films.regions[row, 0, ..., 0], "rendered"),
+        read=lambda row: Seen(films.regions[row, 0, ..., 0], "simulated"),
     )
 
 
 def _in_memory(source: Source, data_dir: str | None) -> Held:
-    images = open_images(source, size=64, channels=3, data_dir=data_dir)
+    images = open_images(source, size=64, channels=1, data_dir=data_dir)
     return Held(
         source=source.text,
-        what="labelled images, read at 64x64",
+        what=f"{images.provenance.kind} images, read at 64x64",
         names=tuple(f"image {row}" for row in range(len(images))),
         labels=tuple(images.class_names[label] for label in images.labels),
         ages=(),
         parts=(),
         groups=(),
-        notes=images.provenance.conversions,
+        notes=(),
         ambiguous=0.0,
         copies=_TOGETHER,
-        read=lambda row: Seen(images.read([row])[0], images.provenance.kind),
+        read=lambda row: Seen(images.read([row])[0, ..., 0], images.provenance.kind),
     )
 
 

@@ -76,6 +76,9 @@ def main(call):
 
         pathlib.Path(config.names[0]).touch()
         time.sleep(60)
+    elif config.source == "suspect":
+        print("look again")
+        return 1
     elif config.source == "run":
         call.carry_out(config, lambda run: fill(run, config))
     else:

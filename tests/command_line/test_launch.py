@@ -21,6 +21,11 @@ def test_training_that_diverges_ends_in_one_line_and_status_1(toy):
     assert one_line(toy("--source=chaos"), 1) == "error: 'loss' is nan at step 7"
 
 
+def test_a_command_may_end_in_a_status_of_its_own(toy):
+    done = toy("--source=suspect")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "look again\n", "")
+
+
 @pytest.mark.parametrize("word", ["--help", "-h", "help", "--steps=x -h"])
 def test_help_is_asked_for_in_any_usual_way(toy, word):
     done = toy(*word.split())
