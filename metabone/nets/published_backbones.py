@@ -8,6 +8,8 @@ from typing import NamedTuple
 import jax
 
 from metabone.errors import InputError
+from metabone.nets.dinov2 import dinov2
+from metabone.nets.dinov2_names import DINOV2_LAYOUTS
 from metabone.nets.efficientnet import efficientnet_lite0
 from metabone.nets.efficientnet_names import efficientnet_layout
 from metabone.nets.image_chunks import over_images
@@ -40,6 +42,9 @@ class Recipe(NamedTuple):
 
 
 _IMAGENET = Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "bilinear")
+_DINOV2 = _IMAGENET._replace(interpolation="bicubic")
+# Of the chest radiographs that it was trained on.
+_RAD_DINO = Preprocessing(518, (0.5307,) * 3, (0.2583,) * 3)
 
 _RECIPES = {
     "efficientnet_lite0": Recipe(efficientnet_lite0, efficientnet_layout, Preprocessing(224)),
@@ -51,6 +56,15 @@ _RECIPES = {
     "xception": Recipe(
         xception, xception_layout, Preprocessing(299), ("params", "stem_1", "kernel")
     ),
+    **{
+        name: Recipe(
+            dinov2,
+            layout,
+            _RAD_DINO if name.startswith("rad_dino") else _DINOV2,
+            ("params", "patches", "kernel"),
+        )
+        for name, layout in DINOV2_LAYOUTS.items()
+    },
 }
 
 # What first layers make of an image; one of 224 pixels a side then goes through alone.
