@@ -71,9 +71,7 @@ def table_rows(
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=parting, strict=True)
     means = means or {}
     try:
-        plain = [
-            re.sub(r"[\W_]+", "_", name.lower()).strip("_") for name in reader.fieldnames or []
-        ]
+        plain = [plain_name(name) for name in reader.fieldnames or []]
         given = [means.get(name, name) for name in plain]
         reader.fieldnames = given
         wrong = [column for column in columns if given.count(column) != 1]
@@ -93,6 +91,15 @@ def table_rows(
             yield where, found
     except csv.Error as error:
         raise InputError(f"{place}, line {reader.line_num}: {error}") from None
+
+
+def plain_name(column: str) -> str:
+    """The name of a column in small letters, whatever stands between its words.
+
+    >>> plain_name(" Bone Age (months)")
+    'bone_age_months'
+    """
+    return re.sub(r"[\W_]+", "_", column.lower()).strip("_")
 
 
 def number_of(cell: str, where: str, low: float, high: float) -> float:

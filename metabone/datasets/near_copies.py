@@ -32,7 +32,7 @@ _COARSE_BAND, _FINE_BAND = (1.0, 4.0), (0.7, 3.0)
 _FINE_SIDE = 48  # A half copy of such an image still has detail for the fine comparison.
 _COMMON, _IMAGES_A_DIRECTION, _FOR_COMMON = 8, 50, 500
 _LEAST_LEFT = 0.1  # What is left of an image that has nothing of its own is noise.
-_TILES, _FEWEST_TILES = 4, 7  # Of 16: strokes on paper are alike and no copies.
+_TILES, _FEWEST_TILES = 4, 4
 _BLOCK = 1024
 
 # Exposure and the outline of a hand, which hands share, are coarser than this many pixels.

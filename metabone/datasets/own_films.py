@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from metabone.datasets.archives import MAX_FILE_BYTES, open_members
 from metabone.datasets.class_folders import beside_classes, classes_by_folder, passed_over
+from metabone.datasets.edited_tables import plain_name
 from metabone.datasets.film_bytes import OwnFilm, film_of_bytes
 from metabone.datasets.progress import progress
 from metabone.datasets.stated import SOURCE_FILE, Stated, stated_by
@@ -20,7 +21,7 @@ FEWEST = 3
 """Films a class: with fewer nothing could be told of how well they are read."""
 
 _TABLES = (".csv", ".tsv", ".txt")
-_PATIENT = ("patient", "group")
+_PATIENT = ("patient", "patient_id", "group")
 _MAX_FILES = 100_000
 
 
@@ -113,9 +114,9 @@ def read_labelled_films(path: str | os.PathLike) -> LabelledFilms:
 
     Args:
       path: a folder or zip with one folder a class; or a table, `.csv`, `.tsv` or `.txt`, whose
-        first line names `file` and `label`, and `patient` (or `group`) where known, parted by
-        commas, semicolons or tabs. Its files lie below its own folder, unless they are given by
-        absolute paths.
+        first line names `file` and `label`, and `patient` (or `patient_id`, `group`) where known,
+        parted by commas, semicolons or tabs. Its files lie below its own folder, unless they are
+        given by absolute paths.
 
     Returns:
       The films, in order of class and name.
@@ -239,7 +240,7 @@ def _rows(place: Path, needed: tuple[str, ...]) -> Iterator[_Row]:
     parting = max(",;\t", key=header.count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=parting, strict=True)
     try:
-        names = [name.strip().lower() for name in reader.fieldnames or []]
+        names = [plain_name(name) for name in reader.fieldnames or []]
         patient = next((name for name in _PATIENT if name in names), "")
         known = [*needed, *([patient] * bool(patient))]
         if any(names.count(name) != 1 for name in known) or names.count("sex") > 1:

@@ -82,7 +82,7 @@ def test_tables_of_any_parting_read_alike(table, encoding, parting, header):
     assert len(list(films.read(1))) == 6
 
 
-@pytest.mark.parametrize("name", ["patient", "group"])
+@pytest.mark.parametrize("name", ["patient", "group", "Patient ID", "patient_id"])
 def test_patients_are_read_in_order_of_the_films(table, name):
     rows = [f"{row},p{number}" for number, row in enumerate(ROWS)]
     films = read_labelled_films(table([f"file,label,{name}", *rows]))
