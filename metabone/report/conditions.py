@@ -84,12 +84,12 @@ class Conditions(NamedTuple):
     def told(self) -> str:
         """How its figure was measured, where that and the figure were read, what is uncertain."""
         queries = "1 query" if self.test_queries == 1 else f"{self.test_queries} queries"
-        parts = [f"{self.norm}, {queries} a class, {self.tasks:,} tasks"]
+        parts = [f"{self.norm} batch norm, {queries} a class, {self.tasks:,} tasks"]
         parts += [f"unlike ours {self.differs}"] if self.differs else []
         where = f"read in {', '.join(self.places)}" if self.places else "conditions unconfirmed"
         parts.append(where)
         if self.figure is not None:
-            said = "figure" if self.figure.confirmed else "figure unconfirmed:"
+            said = "figure in" if self.figure.confirmed else "figure unconfirmed, in"
             parts.append(f"{said} {self.figure.place}")
         return "; ".join(parts)
 

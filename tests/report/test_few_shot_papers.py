@@ -78,7 +78,9 @@ def test_a_row_tells_its_figure_with_conditions_and_place_and_says_what_is_uncon
         told = row | line._replace(figure=figure).fields()
         assert str(mean_cell(told, shown)) == f"50.0 ± 1.0{aside}"
         (note,) = conditions_note([told, told])
-        assert note.startswith(f"Published: maml{aside}: transductive, 1 query a class, 600 tasks;")
+        assert note.startswith(
+            f"Published: maml{aside}: transductive batch norm, 1 query a class, 600 tasks;"
+        )
         assert "read in a/b@1234567 main.py:3" in note
         assert figure is None or figure.place in note
     assert conditions_note([row]) == ()
