@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-GAINS = {"resnet18": 0.5, "resnet50": 0.5, "xception": 0.5}
-"""By name of the backbone, where signals would grow from block to block; others have 1."""
+GAINS = {"resnet18": 0.6, "resnet50": 0.7, "inception_v3": 1.25, "xception": 0.7}
+"""By name of the backbone, where signals would grow or fade from block to block; others have 1."""
 
 _KERNELS = ("depthwise_kernel", "pointwise_kernel", "kernel")
 
@@ -18,18 +18,25 @@ def draw_tensors(
 
     Kernels are He-normal; variances 10 to the power of a uniform -4 to 0, so that small ones tell
     epsilons apart; a normalisation's scale is uniform 0.8 to 1.2 times the root of its variance and
-    `gain`, so that signals keep their size; means and biases are normal of 0.1.
+    `gain`, so that signals keep their size. Where there is no scale, variances are uniform 0.5 to
+    1.5. Means and biases are normal of 0.1.
 
     Args:
       shapes: by name as in the file: PyTorch's (`...weight`, `...running_var`) or Keras's
         (`.../kernel:0`, `.../moving_variance:0`).
-      gain: below 1 for networks that add to their signal block by block; see `GAINS`.
+      gain: for signals to keep their size in a whole network; see `GAINS`.
       seed: of all.
 
     Returns:
       By name, float32; counters of batches int64.
     """
-    return {name: _draw(name, shape, gain, seed) for name, shape in shapes.items()}
+    drawn = {name: _draw(name, shape, gain, seed) for name, shape in shapes.items()}
+    for name in shapes:
+        scale = name.replace("moving_variance", "gamma")
+        if scale != name and scale not in shapes:
+            rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+            drawn[name] = rng.uniform(0.5, 1.5, shapes[name]).astype(np.float32)
+    return drawn
 
 
 def _draw(name: str, shape: tuple[int, ...], gain: float, seed: int) -> np.ndarray:

@@ -117,4 +117,5 @@ def enough(layers: list[str], count: int, stem: str) -> list[str]:
     Returns:
       `count` names.
     """
-    return [*layers, *(f"{stem}_{number}" for number in range(len(layers), count))][:count]
+    new = [f"{stem}_{number}" if number else stem for number in range(count)]
+    return [*layers[:count], *new[len(layers) :]]

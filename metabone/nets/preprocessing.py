@@ -15,6 +15,9 @@ Grey = Literal["repeat", "sum"]
 over its channels."""
 
 
+Interpolation = Literal["bicubic", "bilinear"]
+
+
 class Preprocessing(NamedTuple):
     """What weights were trained on.
 
@@ -28,7 +31,7 @@ class Preprocessing(NamedTuple):
     size: int
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     deviation: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    interpolation: Interpolation = "bicubic"
 
 
 def preparation(
@@ -76,14 +79,28 @@ def _prepare(images: jax.Array, *, expected: Preprocessing, crop: float) -> jax.
     if images.ndim != 4 or images.shape[-1] not in {1, channels}:
         wanted = " or ".join(f"[n, H, W, {count}]" for count in sorted({1, channels}))
         raise ValueError(f"images {images.shape}: expected {wanted}")
-    images = jnp.asarray(images, jnp.float32)
-    whole = int(expected.size / crop)
-    if images.shape[1:3] != (whole, whole):
-        shape = (len(images), whole, whole, images.shape[-1])
-        method = {"bicubic": "cubic", "bilinear": "linear"}[expected.interpolation]
-        # Rounded, as the image libraries behind the published figures give integers.
-        images = jnp.clip(jnp.round(jax.image.resize(images, shape, method)), 0, 255)
-    edge = round((whole - expected.size) / 2)
-    images = images[:, edge : edge + expected.size, edge : edge + expected.size]
+    images = resized(images, expected.size, crop, expected.interpolation)
     mean, deviation = (np.array(of, np.float32) for of in (expected.mean, expected.deviation))
     return (images / 255 - mean) / deviation
+
+
+def resized(images: jax.Array, size: int, crop: float, interpolation: Interpolation) -> jax.Array:
+    """Brings the middle of images to another size, as image libraries do.
+
+    Args:
+      images: `[n, H, W, C]` uint8.
+      size: pixels a side of the result.
+      crop: how much of both sides is looked at.
+      interpolation: see `Preprocessing`.
+
+    Returns:
+      `[n, size, size, C]` float32, integers in 0 .. 255.
+    """
+    images = jnp.asarray(images, jnp.float32)
+    whole = int(size / crop)
+    if images.shape[1:3] != (whole, whole):
+        shape = (len(images), whole, whole, images.shape[-1])
+        method = {"bicubic": "cubic", "bilinear": "linear"}[interpolation]
+        images = jnp.clip(jnp.round(jax.image.resize(images, shape, method)), 0, 255)
+    edge = round((whole - size) / 2)
+    return images[:, edge : edge + size, edge : edge + size]

@@ -16,11 +16,13 @@ from metabone.nets.image_chunks import over_images
 from metabone.nets.inception import inception_v3
 from metabone.nets.inception_names import inception_layout
 from metabone.nets.network import Apply, Network, NormStats, Params
-from metabone.nets.preprocessing import Grey, Preprocessing, preparation
+from metabone.nets.networks import vgg16
+from metabone.nets.preprocessing import Grey, Preprocessing, preparation, resized
 from metabone.nets.published_layouts import Layout, Place, read_layout
 from metabone.nets.resnet import resnet18, resnet50
 from metabone.nets.resnet_names import resnet18_layout, resnet50_layout
 from metabone.nets.tensor_files import StoredTensor, open_tensors
+from metabone.nets.weights import load_vgg16
 from metabone.nets.xception import xception
 from metabone.nets.xception_names import xception_layout
 
@@ -70,7 +72,7 @@ _RECIPES = {
 # What first layers make of an image; one of 224 pixels a side then goes through alone.
 _BYTES_PER_PIXEL = 64
 
-BACKBONES = tuple(_RECIPES)
+BACKBONES = (*_RECIPES, "vgg16")
 """The names that `load_backbone` knows."""
 
 
@@ -110,6 +112,9 @@ def load_backbone(
 ) -> PublishedBackbone:
     """Reads a published backbone from a safetensors or Keras HDF5 file; nothing is unpickled.
 
+    VGG16 has a reader of its own, `weights.load_vgg16`; here its features are the means of its last
+    maps, without classifier, and its file tells its width.
+
     Args:
       name: one of `BACKBONES`.
       path: The file; tensors of float16, bfloat16, float32 or float64.
@@ -126,15 +131,18 @@ def load_backbone(
       InputError: an unknown name; a file that is missing, damaged, of another kind (pickles are
         never read) or of another network, or that holds numbers that are not finite.
     """
-    if name not in _RECIPES:
+    if name not in BACKBONES:
         raise InputError(f"backbone {name!r}: expected one of {', '.join(BACKBONES)}")
-    recipe, path = _RECIPES[name], Path(path)
-    expected = recipe.preprocessing
-    if size is not None:
-        if size < 1:
-            raise InputError(f"size (={size}): expected at least 1")
-        expected = expected._replace(size=size)
+    if size is not None and size < 1:
+        raise InputError(f"size (={size}): expected at least 1")
+    expected = _IMAGENET if name == "vgg16" else _RECIPES[name].preprocessing
+    expected = expected._replace(size=size or expected.size)
     prepare, line = preparation(expected, crop, grey)
+    if name == "vgg16":
+        if classifier or grey == "sum" or width != 1:
+            raise InputError("vgg16 is read without classifier, sum of its kernel or width")
+        return _vgg16(path, expected, crop)
+    recipe, path = _RECIPES[name], Path(path)
     with open_tensors(path, below="model_weights") as file:
         layout = recipe.layout(file.tensors, file.kind, classifier)
         classes = _classes(path, layout, file.tensors) if classifier else 0
@@ -148,6 +156,29 @@ def load_backbone(
         _sum_first({"params": params}, recipe.stem)
     return PublishedBackbone(
         _in_turn(network), params, norm_stats, prepare, expected.size, line, file.sha256
+    )
+
+
+def _vgg16(path: str | os.PathLike, expected: Preprocessing, crop: float) -> PublishedBackbone:
+    found = load_vgg16(path)
+    maps = vgg16(0, width=found.width, widths=(), batch_norm=found.batch_norm)
+
+    def means(params, norm_stats, images, use_batch_stats):
+        features, stats = maps.apply(params, norm_stats, images, use_batch_stats)
+        return features.mean((1, 2)), stats
+
+    def prepare(images):
+        return found.prepare(resized(images, expected.size, crop, expected.interpolation))
+
+    return PublishedBackbone(
+        _in_turn(Network(maps.init, means)),
+        found.params,
+        found.norm_stats,
+        prepare,
+        expected.size,
+        f"{expected.interpolation} to {expected.size} pixels a side of the middle {crop:g}, "
+        f"{found.preprocessing}",
+        found.sha256,
     )
 
 
