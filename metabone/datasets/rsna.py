@@ -33,14 +33,14 @@ from metabone.radiograph.films import FilmSet, spread_over_classes
 from metabone.radiograph.stages import MONTH_CUTS, check_cuts, month_names, stages_by_months
 
 EXAMPLE_EDGE = 512
-_IMAGE_NAME = re.compile(r"(.+)\.(jpg|jpeg|png)", re.IGNORECASE)
+_IMAGE_NAME = re.compile(r"(.+)\.(jpe?g|jfif|png|tiff?|bmp|webp|gif)", re.IGNORECASE)
 _ID = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class Rsna(RecordBuilder):
-    """Films as their own JPEG or PNG files, with age and sex."""
+    """Films as their own files, with age and sex."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     DESCRIPTION = "Hand radiographs with bone ages, prepared from labels.csv and images."
     CITATION = LICENCE = NOT_STATED
 
@@ -51,6 +51,7 @@ class Rsna(RecordBuilder):
                 "id": tfds.features.Text(),
                 "bone_age_months": np.float32,
                 "sex": tfds.features.Text(),
+                "bits": np.int64,
                 "image": tfds.features.Image(shape=(None, None, 1)),
             }
         )
@@ -93,11 +94,13 @@ def load(
         print(f"{path}: {note}", file=sys.stderr)
     ids, months, sexes, regions, looks = [], [], [], [], []
     notes: Counter[str] = Counter()
+    # Films are to be compared, so those of 16 bits are scaled alike.
+    bits = max(record["bits"] for record in records)
     for record in progress(records, "reading films", len(records)):
         ids.append(record["id"].decode())
         months.append(record["bone_age_months"])
         sexes.append(record["sex"].decode())
-        picture = reading.decode(record["image"], f"{path}: film {ids[-1]}", channels=1)
+        picture = reading.decode(record["image"], f"{path}: film {ids[-1]}", 1, bits=bits)
         notes.update(picture.conversions)
         looks.append(_sha256(picture.image))
         regions.append(reading.resize(picture.image, size))
@@ -105,7 +108,7 @@ def load(
     months = np.asarray(months, np.float32)
     classes = stages_by_months(months, cuts)
     index = spread_over_classes(classes, examples)
-    whole = [_whole_film(records[int(row)]["image"], f"film {ids[row]}") for row in index]
+    whole = [_whole_film(records[int(row)]["image"], f"film {ids[row]}", bits) for row in index]
     boxes = [[[0, 0, EXAMPLE_EDGE, EXAMPLE_EDGE]]] * len(index)
     counted = (f"{note} ({count} of {len(ids)} films)" for note, count in sorted(notes.items()))
     copies = len(ids) - len(set(looks))
@@ -179,6 +182,7 @@ def list_films(path: Path) -> Iterator[ListedFilms]:
 def _records(path: Path, data_dir: str | None) -> tuple[Records, dict[str, str], tuple[str, ...]]:
     """Records, the patient of each id, and what was left out."""
     with list_films(path) as (rows, files, members, told):
+        bits: dict[str, int] = {}
 
         def read() -> Iterator[dict[str, object]]:
             for row in rows:
@@ -186,6 +190,7 @@ def _records(path: Path, data_dir: str | None) -> tuple[Records, dict[str, str],
                     "id": row.id,
                     "bone_age_months": row.bone_age_months,
                     "sex": row.sex,
+                    "bits": bits[row.id],
                     "image": members.read(files[row.id]),
                 }
 
@@ -195,6 +200,7 @@ def _records(path: Path, data_dir: str | None) -> tuple[Records, dict[str, str],
                 name = files[row.id]
                 film = reading.decode(members.read(name), members.where(name), channels=1)
                 looks.append(_sha256(film.image))
+                bits[row.id] = film.bits
             ages = [row.bone_age_months for row in rows]
             check_one_label(looks, ages, [members.where(files[row.id]) for row in rows], "ages")
 
@@ -234,7 +240,7 @@ def _match(rows: Sequence[HandLabel], members: Members, labels: Path) -> ListedF
             continue
         match = _IMAGE_NAME.fullmatch(base)
         if not match:
-            raise InputError(f"{members.where(name)}: expected only <id>.jpg or <id>.png")
+            raise InputError(f"{members.where(name)}: expected only <id>.jpg, <id>.png or alike")
         if match[1] in file_of:
             raise InputError(f"{members.where(name)}: a second image of '{match[1]}'")
         file_of[match[1]] = name
@@ -259,7 +265,7 @@ def _unmatched(what: str, names: Sequence[str], total: int, lack: str, place: Pa
     return f"{note} and are left out"
 
 
-def _whole_film(data: bytes, where: str) -> np.ndarray:
-    image = reading.pad_to_square(reading.decode(data, where, channels=1).image)
+def _whole_film(data: bytes, where: str, bits: int) -> np.ndarray:
+    image = reading.pad_to_square(reading.decode(data, where, channels=1, bits=bits).image)
     edge = (EXAMPLE_EDGE, EXAMPLE_EDGE)
     return np.asarray(image if image.size == edge else image.resize(edge, Image.Resampling.LANCZOS))

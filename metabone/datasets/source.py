@@ -22,7 +22,7 @@ KINDS = {
     "hands": "hands:DIR, hand films that metabone prepare-hands wrote",
     "folder": "folder:PATH, labelled images: a folder or zip with one folder a class",
     "tiny_imagenet": "tiny_imagenet:PATH, the official zip or its folder, at any image size",
-    "mini_imagenet": "mini_imagenet:PATH, images/ with train.csv, val.csv, test.csv; or train.zip...",
+    "mini_imagenet": "mini_imagenet:PATH, images/ with train.csv and so on, or train.zip and so on",
     "cifar100": "cifar100:PATH, the official python archive, or cifar100 alone, which downloads it",
     "omniglot": "omniglot:PATH, one of the official zips, a folder of them, or an npz",
     "medmnist": "medmnist:FILE.npz, a two-dimensional set with one label an image",

@@ -50,6 +50,20 @@ def test_films_carry_their_labels_and_pixels(rsna_dir, data_dir):
         np.testing.assert_array_equal(films.regions[index, 0], reading.resize(picture.image, 16))
 
 
+def test_films_of_sixteen_bits_are_scaled_alike_whatever_their_files(rsna_dir, data_dir, encode):
+    tops = {"100.png": 4095, "101.tif": 2047}
+    for (name, top), turns in zip(tops.items(), (0, 1), strict=True):
+        ramp = np.linspace(0, top, 256).round().astype(np.uint16).reshape(16, 16)
+        (rsna_dir / "images" / f"{name[:3]}.png").unlink()
+        kind = "TIFF" if name.endswith("tif") else "PNG"
+        (rsna_dir / "images" / name).write_bytes(encode(np.rot90(ramp, turns), kind))
+    films = load(rsna_dir, data_dir)
+    # The second is half as exposed, and stays so; others have 8 bits.
+    assert films.regions[:2].max((1, 2, 3, 4)).tolist() == [255, 127]
+    assert films.examples[1].max() <= 129
+    assert "16 to 8 bits, of which 12 are used (2 of 6 films)" in films.provenance.conversions
+
+
 def test_examples_are_whole_films_of_every_class(rsna_dir, data_dir):
     films = load(rsna_dir, data_dir, examples=3)
     assert films.examples.shape == (3, 512, 512)
@@ -232,7 +246,10 @@ BAD = {
         "1 of 6 rows have no image (the first is '101'); at most 10%",
     ),
     "image twice": (write("images/101.jpg", b""), "a second image of '101'"),
-    "no image file": (write("images/notes.txt", b"x"), "notes.txt: expected only <id>.jpg"),
+    "no image file": (
+        write("images/notes.txt", b"x"),
+        "notes.txt: expected only <id>.jpg, <id>.png or alike",
+    ),
     "text as image": (
         write("images/101.png", b"x"),
         "101.png: not a PNG, JPEG, TIFF, BMP, WebP or GIF image",
