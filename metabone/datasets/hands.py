@@ -19,6 +19,8 @@ from metabone.datasets.hand_labels import (
 )
 from metabone.datasets.near_copies import look_of_film
 from metabone.datasets.prepared_hands import (
+    COPY,
+    COPY_OF,
     LABELS,
     PreparedHands,
     in_words,
@@ -167,6 +169,7 @@ def usable_labels(
     labels, left_out = [], Counter()
     films = {*prepared.names, *prepared.refusals}
     given, renamed = with_names_of_files(read_hand_labels(place), films, place)
+    _check_copies(prepared, given)
     unmatched = []
     for label in given:
         if label.id in usable:
@@ -181,6 +184,18 @@ def usable_labels(
         check_unmatched(len(unmatched), len(given), message)
         left_out["without a film"] = len(unmatched)
     return labels, left_out, renamed
+
+
+def _check_copies(prepared: PreparedHands, labels: Sequence[HandLabel]) -> None:
+    """Refuses a film that is known by two ages or stages under two ids."""
+    known = {label.id: (label.bone_age_months, label.stage) for label in labels}
+    for row in prepared.rows:
+        original = row.reason.removeprefix(COPY_OF) if row.status == COPY else ""
+        if {row.name, original} <= known.keys() and known[row.name] != known[original]:
+            raise InputError(
+                f"{prepared.path / LABELS}: {row.name} and {original} are the same film under two "
+                "ages or stages; remove one of them"
+            )
 
 
 def _classes(

@@ -31,6 +31,9 @@ ABOUT, FILMS, POINTS_TABLE, LABELS = "prepared.json", "films.csv", "points.csv",
 PICTURES = "films"
 USABLE, REFUSED, COPY, UNREADABLE = "usable", "refused", "copy", "unreadable"
 STATUSES = (USABLE, REFUSED, COPY, UNREADABLE)
+COPY_OF = "a copy: the same pixels as "
+"""How the reason of a copy begins, before the name of its original."""
+
 MAX_NAME = 100
 
 _POINT_COLUMNS = ("name", "point", "x", "y", "x_read", "y_read", "uncertainty")

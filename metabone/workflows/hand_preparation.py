@@ -21,6 +21,7 @@ from metabone.datasets.hand_labels import labels_text
 from metabone.datasets.prepared_hands import (
     ABOUT,
     COPY,
+    COPY_OF,
     FILMS,
     FORMAT,
     LABELS,
@@ -275,8 +276,7 @@ def _rows(seen: Sequence[PreparedFile]) -> list[FilmRow]:
         if each.pixels:
             original = first.setdefault(each.pixels, row.name)
             if original != row.name:
-                reason = f"a copy: the same pixels as {original}"
-                row = dataclasses.replace(row, status=COPY, reason=reason)
+                row = dataclasses.replace(row, status=COPY, reason=f"{COPY_OF}{original}")
         rows.append(row)
     return rows
 

@@ -11,6 +11,7 @@ from metabone.radiograph.cutting import ROOM, cut_regions
 from metabone.radiograph.region_sets import REGION_SETS
 from metabone.radiograph.registration import register
 from metabone.radiograph.stages import month_names
+from metabone.workflows.source_check import check_source
 from tests.datasets.hand_folders import edit, hand, write_hands
 
 SIX = REGION_SETS["min_kang_6"]
@@ -116,6 +117,24 @@ def test_a_row_without_a_film_is_left_out_and_told(tmp_path, capsys):
     told = "1 of 11 labelled films left out: 1 without a film"
     assert len(films) == 10 and told in films.provenance.conversions
     assert capsys.readouterr().err == f"{folder}: {told}\n"
+
+
+def test_a_copy_that_is_known_by_another_age_is_refused(tmp_path, one_line):
+    rows = [FilmRow(f"h{n}", status="usable") for n in range(3)]
+    rows[2] = FilmRow("h2", status="copy", reason="a copy: the same pixels as h0")
+    folder = write_hands(tmp_path / "x", count=3, rows=rows)
+    with pytest.raises(InputError) as caught:
+        load_films(f"hands:{folder}", cuts=CUTS)
+    one_line(caught, "labels.csv: h2 and h0 are the same film under two ages or stages")
+    edit(folder, "labels.csv", "h2,100,", "h2,60,")
+    films = load_films(f"hands:{folder}", cuts=CUTS, regions="wrist")
+    assert films.patients.tolist() == ["h1", "h0"]
+
+
+def test_hands_can_be_checked(folder):
+    found = check_source(f"hands:{folder}", shots=1, queries=1)
+    assert found.images == 4 and "ages: 60 to 160 months" in found.holds
+    assert found.drops == ("2 labelled films left out: 2 no hand",)
 
 
 def test_labels_name_which_films_are_used(folder):
