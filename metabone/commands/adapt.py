@@ -2,6 +2,7 @@
 
   metabone adapt --films=DIR --from=simulated --out=MODEL
   metabone adapt --films=films.csv --from=runs/benchmark/RUN --arm=protonet --out=MODEL
+  metabone adapt --films=DIR --backbone=dinov2_s14 --backbone_weights=FILE --out=MODEL
   metabone adapt --films=hands.csv --regions=min_kang_6 --from=hog --ordered --out=MODEL
 
 DIR holds one folder of DICOM, PNG, JPEG or TIFF files a class. A csv names file and label, and the
@@ -19,6 +20,7 @@ takes 10 to 30 seconds on two cores for up to 100 films.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from metabone import workflows
@@ -45,6 +47,15 @@ class AdaptSettings:
         "gradients and a head that nothing was trained for; or the folder of a run of smi, "
         "meta-dataset or benchmark.",
         "Model",
+    )
+    backbone: str = setting(
+        "",
+        "Instead of --from: a published network, such as efficientnet_lite0, resnet50 or "
+        "dinov2_s14, whose features a probe is fitted to.",
+        "Model",
+    )
+    backbone_weights: str = setting(
+        "", "File of its published weights, safetensors or Keras .h5.", "Model"
     )
     arm: str = setting(
         "", "Which learner of a run that has several; by default its first.", "Model"
@@ -89,7 +100,8 @@ def main(call: Call) -> None:
     for name in ("films", "out"):
         if not getattr(config, name):
             raise InputError(f"--{name} is missing; --help says what it is")
-    if config.from_ not in _SHIPPED and not Path(config.from_).is_dir():
+    learner = _learner_of(config, call.given)
+    if learner == config.from_ and learner not in _SHIPPED and not Path(config.from_).is_dir():
         close = did_you_mean(config.from_, _SHIPPED)
         raise InputError(f"--from={config.from_}: no such folder{close}")
     check_choice(config, "sex", ("no", "use"))
@@ -99,10 +111,10 @@ def main(call: Call) -> None:
     films = own_films.read_labelled_films(config.films)
     for line in own_films.films_in_words(films):
         print(line)
-    print(f"Learner: {config.from_}{config.arm and f', {config.arm}'}", flush=True)
+    print(f"Learner: {learner}{config.arm and f', {config.arm}'}", flush=True)
     model = workflows.adapt(
         films,
-        learner=config.from_,
+        learner=learner,
         arm=config.arm,
         seed=config.seed,
         regions=config.regions,
@@ -117,6 +129,20 @@ def main(call: Call) -> None:
     for head, text in model.summary().items():
         print(f"{head}: {text}")
     print(f"\nmodel: {model.save(out)}")
+
+
+def _learner_of(config: AdaptSettings, given: Sequence[str]) -> str:
+    if not config.backbone and not config.backbone_weights:
+        return config.from_
+    # Networks are imported where one of them is named: no `--help` waits for them.
+    from metabone.nets.published_backbones import BACKBONES
+
+    if "from_" in given or config.arm:
+        raise InputError("--backbone: leave out --from and --arm, which name another learner")
+    check_choice(config, "backbone", BACKBONES)
+    if not Path(config.backbone_weights).is_file():
+        raise InputError(f"--backbone_weights={config.backbone_weights}: no such file")
+    return f"{config.backbone}:{config.backbone_weights}"
 
 
 COMMAND = Command("adapt", "A model of your own labelled films.", __doc__, AdaptSettings, {}, main)

@@ -10,6 +10,7 @@ import numpy as np
 from metabone.datasets.fingerprints import check_one_label, image_fingerprints
 from metabone.datasets.own_films import LabelledFilms
 from metabone.errors import InputError
+from metabone.workflows.backbone_learner import backbone_learner, is_backbone
 from metabone.workflows.confidence import distances_between, familiar_limit
 from metabone.workflows.cross_validation import FilmLearner
 from metabone.workflows.film_arrays import FilmView, to_arrays
@@ -58,8 +59,9 @@ def adapt(
         what `read_labelled_films` gives, which brings labels, patients and sex.
       labels: `n` strings or integers: at least two classes, and three films of each.
       learner: `simulated` for the one that metabone ships, trained on simulated images alone; `hog`
-        for histograms of oriented gradients and a head, which nothing was trained for; the folder
-        of a run; or what `meta_train` or `load_learner` gives.
+        for histograms of oriented gradients and a head, which nothing was trained for; a published
+        backbone as `NAME:FILE`, see `backbone_learner`; the folder of a run; or what `meta_train`
+        or `load_learner` gives.
       groups: `n` patients, whose films are never learned from and tested on at once. DICOM films on
         disk tell them by themselves.
       seed: of how films are dealt into folds, and of what adaptation draws.
@@ -169,16 +171,19 @@ def _learner_of(
 ) -> Trained:
     if not isinstance(learner, str | os.PathLike | Trained):
         raise InputError(
-            f"learner is a {type(learner).__name__}: expected {SIMULATED!r}, {HOG!r}, the folder "
-            "of a run, or what meta_train or load_learner gives"
+            f"learner is a {type(learner).__name__}: expected {SIMULATED!r}, {HOG!r}, a published "
+            "backbone as NAME:FILE, the folder of a run, or what meta_train or load_learner gives"
         )
     name = "" if isinstance(learner, Trained) else os.fspath(learner)
     if sex and not (name == HOG and ordered):
         raise InputError(f"sex is used by learner {HOG!r} with ordered classes alone")
-    if name not in ("", SIMULATED, HOG):
+    published = is_backbone(name)
+    if name not in ("", SIMULATED, HOG) and not published:
         return load_learner(learner, arm)
     if arm:
         raise InputError(f"arm {arm!r}: only a run has several learners")
+    if published:
+        return backbone_learner(name, ordered=ordered)
     if name == HOG:
         return hog_learner(ordered=ordered, sex=sex, blur=REGION_BLUR if regions else 0.0)
     return load_simulated() if name else learner

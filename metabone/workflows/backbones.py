@@ -20,6 +20,7 @@ from metabone.nets.feature_store import FeatureStore, weights_sha256
 from metabone.nets.hog import hog_net
 from metabone.nets.network import Network
 from metabone.nets.networks import vgg16
+from metabone.nets.published_backbones import load_backbone
 from metabone.nets.weights import load_vgg16
 from metabone.training.checkpoints import load_checkpoint
 from metabone.training.loop import TrainResult, train
@@ -152,18 +153,30 @@ def pretrained_backbone(
     return _frozen(config, trained.best_state)
 
 
-def published_backbone(weights: str) -> Backbone:
-    """VGG16 with the weights of a file; raises `InputError` for one that is not that."""
-    found = load_vgg16(weights)
-    network = vgg16(0, width=found.width, widths=(), batch_norm=found.batch_norm)
-    identity = weights_sha256(found.params, found.norm_stats, "vgg16", found.preprocessing)
+def published_backbone(name: str, weights: str) -> Backbone:
+    """A published network with the weights of a file.
+
+    Args:
+      name: vgg16, or one of `nets.published_backbones.BACKBONES`.
+      weights: the file.
+
+    Raises:
+      InputError: the file is not of that network.
+    """
+    if name == "vgg16":
+        found = load_vgg16(weights)
+        network = vgg16(0, width=found.width, widths=(), batch_norm=found.batch_norm)
+    else:
+        found = load_backbone(name, weights)
+        network = found.network
+    identity = weights_sha256(found.params, found.norm_stats, name, found.preprocessing)
     return Backbone(network, found.params, found.norm_stats, found.prepare, identity)
 
 
 def given_backbone(config: LearnerSettings, trained: Path | None) -> Backbone | None:
     """The backbone of a file, of a pretrain run, or of the run whose learners are used, if any."""
     if config.backbone_weights:
-        return published_backbone(config.backbone_weights)
+        return published_backbone(config.backbone, config.backbone_weights)
     folder = Path(config.pretrained) if config.pretrained else trained
     return None if folder is None else _trained_backbone(config, folder)
 

@@ -15,10 +15,15 @@ from metabone.evaluation.protocol import FilmLogits, FilmReading, read_logits
 from metabone.learners.base import MetaLearner
 from metabone.nets.feature_store import weights_sha256
 from metabone.nets.network import Network
-from metabone.nets.published_backbones import load_backbone
 from metabone.other_trainings import over_trainings
 from metabone.training.run import Run
-from metabone.workflows.backbones import Backbone, embed, pretrained_backbone, without_head
+from metabone.workflows.backbones import (
+    Backbone,
+    embed,
+    pretrained_backbone,
+    published_backbone,
+    without_head,
+)
 from metabone.workflows.class_parts import ClassParts
 from metabone.workflows.feature_learners import feature_learner, needs_as_many_ways
 from metabone.workflows.feature_scaling import scaling_of
@@ -182,9 +187,7 @@ class _Table:
             return pretrained_backbone(config, self._data.parts.train, self._own)
         if name == "random":
             return _untrained(config)
-        found = load_backbone(name, file)
-        identity = weights_sha256(found.params, found.norm_stats, name, found.preprocessing)
-        return Backbone(found.network, found.params, found.norm_stats, found.prepare, identity)
+        return published_backbone(name, file)
 
     def _labels(self, learning: str, model: str, shots: int, target: TargetSet) -> dict[str, Any]:
         return {"learning": learning, "model": model, "shots": shots, "target": target.name}

@@ -13,7 +13,7 @@ from metabone.nets.heads import with_head
 from metabone.nets.network import Network
 from metabone.nets.networks import conv_net, fully_connected, smi_net, vgg16
 from metabone.nets.stored_features import stored_features
-from metabone.workflows.settings import LearnerSettings
+from metabone.workflows.settings import TRAINABLE, LearnerSettings
 
 # Of sex, -1 or 1, against the 256 numbers of the last maps, which are after a ReLU about 0 to 2.
 _SEX_BESIDE_MAPS = 3.0
@@ -93,7 +93,8 @@ def maml_of(config: LearnerSettings, network: Network, adapts: str = "all") -> M
 
 def check_networks(config: LearnerSettings) -> None:
     """Raises `InputError` for networks or learners that cannot be."""
-    backbone_network(config, 0, ())
+    if config.backbone in TRAINABLE:
+        backbone_network(config, 0, ())
     for network in (whole_network(config, 5), head_network(config, 5)):
         maml_of(config, network)
 
@@ -105,6 +106,7 @@ def describe(config: LearnerSettings) -> str:
         "vgg16": f"VGG16's convolutions, {config.backbone_width:g} times as wide",
         "conv4": f"four blocks of {_conv4_filters(config)} filters",
     }
+    backbone = backbones.get(config.backbone, config.backbone)
     origin = "trained on the meta-training classes"
     if config.backbone_weights:
         origin = f"weights of {Path(config.backbone_weights).name}"
@@ -112,7 +114,7 @@ def describe(config: LearnerSettings) -> str:
         origin = f"trained by {config.pretrained}"
     return (
         f"Scratch: seven blocks of {config.filters} filters, of which meta-learning adapts "
-        f"{parts[config.adapts]} (order {config.order}). Pretrained: {backbones[config.backbone]}, "
+        f"{parts[config.adapts]} (order {config.order}). Pretrained: {backbone}, "
         f"{origin}, then frozen for base and meta alike."
     )
 

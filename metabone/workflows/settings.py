@@ -8,7 +8,8 @@ from typing import Any
 from metabone.errors import InputError
 
 ADAPTS = ("all", "head")
-BACKBONES = ("vgg16", "conv4")
+TRAINABLE = ("vgg16", "conv4")
+"""Backbones that can be trained here; others come with their weights."""
 MAPPINGS = ("scan", "overlap", "vmap", "devices")
 NORMS = ("inductive", "transductive")
 """Names of the norm modes, the headline's first; see `learners.base.Norm`."""
@@ -72,10 +73,15 @@ class LearnerSettings(SeedSettings):
     halvings: int = _network(4, "How many of its blocks halve the image.")
     downsample: str = _network("stride", "How they do: stride or pool.")
     hidden: tuple[int, ...] = _network((256, 256), "Nodes of the fully connected layers.")
-    backbone: str = _network("vgg16", "Frozen part of the pre-trained arms: vgg16 or conv4.")
+    backbone: str = _network(
+        "vgg16",
+        "Frozen part of the pre-trained arms: vgg16 or conv4; or one that is published, with "
+        "--backbone_weights: efficientnet_lite0, resnet18, resnet50, inception_v3, xception, "
+        "dinov2_s14, dinov2_b14.",
+    )
     backbone_width: float = _network(1.0, "Multiplies its filters.")
     backbone_weights: str = _network(
-        "", "Published weights of vgg16 (safetensors or Keras .h5) instead of training it."
+        "", "Its published weights, safetensors or Keras .h5, instead of training it."
     )
     pretrained: str = _network(
         "", "Folder of a finished pretrain run whose backbone is taken instead of training one."
@@ -148,18 +154,33 @@ def check_learner(config: LearnerSettings) -> None:
     check_positive(config, ("meta_rate", "pretrain_rate", "clip"))
     if not config.pretrain_decay >= 0:
         raise InputError(f"--pretrain_decay={config.pretrain_decay}: expected at least 0")
-    for name, choices in (("adapts", ADAPTS), ("backbone", BACKBONES), ("norm", NORMS)):
+    for name, choices in (("adapts", ADAPTS), ("norm", NORMS)):
         check_choice(config, name, choices)
+    _check_backbone(config)
     check_mapping(config.mapping, config.meta_batch)
     for name in ("hidden", "pretrain_hidden"):
         if not getattr(config, name) or min(getattr(config, name)) < 1:
             given = ",".join(map(str, getattr(config, name)))
             raise InputError(f"--{name}={given}: expected numbers of at least 1")
     check_images(config)
-    if config.backbone_weights and config.backbone != "vgg16":
-        raise InputError("--backbone_weights are read for --backbone=vgg16 alone")
+
+
+def _check_backbone(config: LearnerSettings) -> None:
     if config.backbone_weights and config.pretrained:
         raise InputError("--backbone_weights and --pretrained: name one backbone, not two")
+    if config.backbone == "conv4" and config.backbone_weights:
+        raise InputError("--backbone_weights: nobody publishes weights of --backbone=conv4")
+    if config.backbone in TRAINABLE:
+        return
+    # Networks are imported where one of them is named: no `--help` waits for them.
+    from metabone.nets.published_backbones import BACKBONES
+
+    check_choice(config, "backbone", tuple(dict.fromkeys((*TRAINABLE, *BACKBONES))))
+    if not config.backbone_weights:
+        raise InputError(
+            f"--backbone={config.backbone}: is not trained here; --backbone_weights=FILE names "
+            "its published weights"
+        )
 
 
 def check_seeds(config: SeedSettings, *more: str) -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from experiments.smi_settings import PRESETS, SmiSettings
 from metabone.workflows.networks import backbone_network, maml_of
-from metabone.workflows.settings import BACKBONES
+from metabone.workflows.settings import TRAINABLE
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", TRAINABLE)
 def test_a_backbone_is_its_trained_network_without_the_head(backbone):
     config = SmiSettings(backbone=backbone, backbone_width=0.25)
     trained, frozen = (
