@@ -41,6 +41,7 @@ class Starter:
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             # There is nothing here that fast code would make faster.
             "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+            "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false",
         }
         self._server = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", _SERVER],
