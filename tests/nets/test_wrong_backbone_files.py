@@ -30,7 +30,7 @@ def _refused(path, message, **how):
     [
         (
             lambda t: tensors_of("resnet18", width=_WIDTH),
-            "timm's EfficientNet-Lite0: missing 'conv_stem.weight', .* more; surplus 'conv1.weight', ",
+            "EfficientNet-Lite0: missing 'conv_stem.weight', .* more; surplus 'conv1.weight', ",
         ),
         (lambda t: t.pop("bn2.running_var"), "Lite0: missing 'bn2.running_var'$"),
         (lambda t: t.update(extra=np.ones(2)), "Lite0: surplus 'extra'$"),
