@@ -1,11 +1,14 @@
 """Convolution, batch normalisation and activation, as published backbones are made of them."""
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from metabone.errors import InputError
@@ -169,9 +172,33 @@ def backbone_of(module: Any) -> Network:
     if module.classes < 0:
         raise InputError(f"classes (={module.classes}): expected at least 0")
     if not module.classes:
-        return from_linen(module)
-    head = FullyConnected((), module.classes, average=not module.average)
-    return from_linen(module, module.clone(classes=0), head)
+        network = from_linen(module)
+    else:
+        head = FullyConnected((), module.classes, average=not module.average)
+        network = from_linen(module, module.clone(classes=0), head)
+    return network._replace(init=partial(_drawn_at_once, network.init))
+
+
+def _drawn_at_once(init, key, image_shape):
+    """What `init` draws, by one draw: to compile a hundred of them takes longer than training."""
+    shapes = jax.eval_shape(lambda key: init(key, image_shape), key)
+    return jax.jit(partial(_drawn_like, shapes=shapes))(key)
+
+
+def _drawn_like(key, shapes):
+    paths, tree = jax.tree_util.tree_flatten_with_path(shapes)
+    kernels = [math.prod(leaf.shape) for _, leaf in paths if leaf.ndim > 1]
+    drawn = jnp.split(jax.random.normal(key, (sum(kernels),)), np.cumsum(kernels)[:-1])
+    leaves = []
+    for path, leaf in paths:
+        if leaf.ndim > 1:
+            is_head = leaf.ndim == 2  # Near-zero first logits, as of all heads.
+            deviation = 0.01 if is_head else math.sqrt(2 / math.prod(leaf.shape[:-1]))
+            leaves.append(deviation * drawn.pop(0).reshape(leaf.shape))
+        else:
+            is_one = path[-1].key in ("scale", "var")
+            leaves.append(jnp.full(leaf.shape, float(is_one)))
+    return jax.tree.unflatten(tree, leaves)
 
 
 def check_images(images: jax.Array, least: int) -> None:

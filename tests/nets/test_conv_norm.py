@@ -7,6 +7,7 @@ from jax import lax
 from metabone.nets.conv_norm import convolve, convolve_depthwise, pads
 from metabone.nets.efficientnet import efficientnet_lite0
 from metabone.nets.pools import average_pool_3x3, max_pool_3x3
+from metabone.nets.resnet import resnet18
 
 _RNG = np.random.default_rng(0)
 
@@ -101,3 +102,21 @@ def test_a_body_ends_in_means_or_in_maps_and_its_head_gives_the_classes():
 
     assert shapes(average=True) == [(2, 80), (2, 7)]
     assert shapes(average=False) == [(2, 2, 2, 80), (2, 7)]
+
+
+def test_initial_weights_are_he_normal_and_normalisation_changes_nothing():
+    params, stats = resnet18(5, width=1 / 8).init(jax.random.key(0), (32, 32, 3))
+    for unit, inputs in (("stem", 7 * 7 * 3), ("stage_4_block_1_conv_2", 3 * 3 * 64)):
+        kernel = np.asarray(params[unit]["kernel"])
+        # The standard error of a deviation is its 1 / sqrt(2 n).
+        error = 4 / np.sqrt(2 * kernel.size)
+        np.testing.assert_allclose(kernel.std(), np.sqrt(2 / inputs), rtol=error)
+        np.testing.assert_array_equal(params[unit]["norm"]["scale"], 1)
+        np.testing.assert_array_equal(params[unit]["norm"]["bias"], 0)
+        np.testing.assert_array_equal(stats[unit]["norm"]["mean"], 0)
+        np.testing.assert_array_equal(stats[unit]["norm"]["var"], 1)
+    twins = (params[f"stage_1_block_1_conv_{number}"]["kernel"] for number in (1, 2))
+    assert not np.array_equal(*twins)
+    head = params["head"]["classes"]
+    np.testing.assert_allclose(np.asarray(head["kernel"]).std(), 0.01, rtol=0.2)
+    np.testing.assert_array_equal(head["bias"], 0)
