@@ -30,7 +30,7 @@ MOST_PAIRS = 10_000
 # Smallest and largest structure that is compared, in pixels of half a look and of a look.
 _COARSE_BAND, _FINE_BAND = (1.0, 4.0), (0.7, 3.0)
 _FINE_SIDE = 48  # A half copy of such an image still has detail for the fine comparison.
-_COMMON, _IMAGES_A_DIRECTION, _FOR_COMMON = 8, 50, 500
+_COMMON, _IMAGES_A_DIRECTION, _ITERATIONS = 8, 50, 10
 _LEAST_LEFT = 0.1  # What is left of an image that has nothing of its own is noise.
 _TILES, _FEWEST_TILES = 4, 4
 _BLOCK = 1024
@@ -166,9 +166,11 @@ def _without_common(rows: np.ndarray) -> np.ndarray:
     They are projected out and not subtracted, so that a negative stays the negative of its image.
     """
     count = min(_COMMON, len(rows) // _IMAGES_A_DIRECTION)
-    some = rows[:: max(1, len(rows) // _FOR_COMMON)]
-    weights = np.linalg.eigh(some @ some.T)[1][:, len(some) - count :]
-    shared = np.linalg.qr(some.T @ weights)[0]
+    # By orthogonal iteration with as many directions again, which decomposes nothing large.
+    shared = np.random.default_rng(0).normal(size=(rows.shape[1], 2 * count)).astype(np.float32)
+    for _ in range(_ITERATIONS):
+        shared = np.linalg.qr(rows.T @ (rows @ shared))[0]
+    shared = shared[:, :count]
     left = rows - (rows @ shared) @ shared.T
     return left / np.maximum(np.linalg.norm(left, axis=1, keepdims=True), _LEAST_LEFT)
 
