@@ -13,7 +13,7 @@ from metabone.learners.base import MetaLearner, all_but_stats, guarded, predicti
 from metabone.learners.embedding import Embedded
 from metabone.learners.ordinal import fit_cuts
 from metabone.learners.probe import LOG_STRENGTHS
-from metabone.learners.refusals import among
+from metabone.learners.refusals import among, whole
 from metabone.learners.ridge import left_out_by_strength, ridge_fit
 from metabone.learners.transfer import TrainedParams
 from metabone.nets.network import Network
@@ -55,10 +55,7 @@ def ordinal_probe(
       InputError: fewer than two ways, a spacing that does not ascend or is of other classes, a
         negative `beside`; in use, no features but those beside.
     """
-    if ways < 2:
-        raise InputError(f"ways (={ways}): expected at least 2")
-    if beside < 0:
-        raise InputError(f"beside (={beside}): expected at least 0")
+    ways, beside = whole("ways", ways, 2), whole("beside", beside, 0)
     places = tuple(range(ways)) if spacing is None else tuple(spacing)
     if len(places) != ways or any(b <= a for a, b in itertools.pairwise(places)):
         raise InputError(f"spacing {places}: expected {ways} ascending numbers")

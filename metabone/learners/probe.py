@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from metabone.episodes.types import Examples
-from metabone.errors import InputError
 from metabone.learners.base import (
     Loss,
     MetaLearner,
@@ -18,10 +17,9 @@ from metabone.learners.base import (
     prediction,
 )
 from metabone.learners.embedding import Embedded, on_embedding
-from metabone.learners.refusals import among
+from metabone.learners.refusals import among, whole
 from metabone.learners.ridge import left_out_by_strength, ridge_fit
-from metabone.learners.transfer import TrainedParams
-from metabone.nets.network import Network
+from metabone.nets.network import Network, NormStats, Params
 
 LOG_STRENGTHS = tuple(half / 2 for half in range(-6, 5))
 """Decimal logarithms of the strengths that are tried, see `ridge.left_out_by_strength`."""
@@ -66,52 +64,77 @@ def whitening_of(features: np.ndarray) -> Whitening:
     return Whitening(features.mean(0), np.where(spread > 0, spread, 1))
 
 
+class ProbeParams(NamedTuple):
+    """What a probe stands on.
+
+    Attributes:
+      weights: of the network, trained otherwise.
+      norm_stats: batch statistics that it was trained with.
+      whitening: of the source's features; None for features as they are.
+    """
+
+    weights: Params
+    norm_stats: NormStats
+    whitening: Whitening | None
+
+
 def probe(
-    network: Network, ways: int, *, whitening: Whitening | None = None, unit: bool = True
+    network: Network,
+    ways: int,
+    *,
+    whitening: Whitening | None = None,
+    unit: bool = True,
+    norm: Norm = "running",
 ) -> MetaLearner:
     """Ridge regression on a trained network's features, the best of its strengths by itself.
 
     One regression a strength on one-hot targets; see `fit_probe` for how strength and temperature
-    are chosen on the support images alone. Features are by the stored batch statistics, so that a
-    prediction depends on no other query. The nearest relatives are the few-shot evaluators of
+    are chosen on the support images alone. The nearest relatives are the few-shot evaluators of
     big_vision (`evaluators/fewshot_lsr.py`: one strength) and kauldron
     (`evals/fewshot_evaluator.py`: chosen on further images); both whiten by the support set.
 
     Args:
       network: maps images to features of any shape, such as `conv_net(0)`.
       ways: classes of a task; labels are `0 .. ways - 1`, each with support images.
-      whitening: of the source's features, see `whitening_of`; None for features as they are.
+      whitening: what `init` puts into the meta-parameters, see `whitening_of`.
       unit: scales each image's features to length one, once they are whitened.
+      norm: `running` normalises all images by the statistics that the network was trained with,
+        `inductive` by those of the support set alone, `transductive` the queries by their own.
 
     Returns:
-      A baseline (`meta_gradient` is None); its `meta_params` are `TrainedParams` of a network that
+      A baseline (`meta_gradient` is None); its `meta_params` are `ProbeParams` of a network that
       was trained otherwise. Its logits are calibrated class log-probabilities but for a constant.
 
     Raises:
-      InputError: fewer than two ways.
+      InputError: fewer than two ways, an unknown norm.
     """
-    if ways < 2:
-        raise InputError(f"ways (={ways}): expected at least 2")
+    ways = whole("ways", ways, 2)
 
-    def init(key: jax.Array, image_shape: tuple[int, ...]) -> TrainedParams:
-        return TrainedParams(*network.init(key, image_shape))
+    def init(key: jax.Array, image_shape: tuple[int, ...]) -> ProbeParams:
+        return ProbeParams(*network.init(key, image_shape), whitening)
 
-    def features(params: Any, norm_stats: Any, images: jax.Array) -> jax.Array:
-        found = network.apply(params, norm_stats, images, False)[0].reshape(len(images), -1)
-        if whitening is not None:
-            centre, spread = (jnp.asarray(part, found.dtype) for part in whitening)
-            found = (found - centre) / spread
-        return unit_length(found) if unit else found
+    def embed(
+        params: Params, norm_stats: NormStats, white: Whitening | None, images: jax.Array, own: bool
+    ) -> tuple[jax.Array, NormStats]:
+        """Features by stored statistics or by the images' own, and what normalised them."""
+        found, stats = network.apply(params, norm_stats, images, own)
+        found = found.reshape(len(images), -1)
+        if white is not None:
+            found = ((found - white.centre) / white.spread).astype(found.dtype)
+        return unit_length(found) if unit else found, stats
 
-    def adapt(meta_params: TrainedParams, support: Examples, key: jax.Array) -> Embedded:
+    def adapt(meta_params: ProbeParams, support: Examples, key: jax.Array) -> Embedded:
         del key
-        seen = features(*meta_params, support.images)
-        return Embedded(*meta_params, fit_probe(seen, support.labels, ways))
+        seen, stats = embed(*meta_params, support.images, norm != "running")
+        head = fit_probe(seen, support.labels, ways)
+        return Embedded(meta_params.weights, stats, {**head, "whitening": meta_params.whitening})
 
     def logits(adapted: Embedded, images: jax.Array) -> jax.Array:
-        return probe_logits(features(adapted.weights, adapted.norm_stats, images), adapted.head)
+        weights, norm_stats, head = adapted
+        own = norm == "transductive"
+        return probe_logits(embed(weights, norm_stats, head["whitening"], images, own)[0], head)
 
-    return guarded(MetaLearner(init, None, adapt, prediction(logits, "inductive"), all_but_stats))
+    return guarded(MetaLearner(init, None, adapt, prediction(logits, norm), all_but_stats))
 
 
 def meta_probe(

@@ -20,6 +20,7 @@ from metabone.learners.probe import (
     whitening_of,
 )
 from metabone.learners.ridge import left_out_by_strength, ridge_fit
+from metabone.nets.network import Network
 from metabone.nets.networks import conv_net
 from metabone.nets.stored_features import stored_features
 
@@ -134,6 +135,26 @@ def test_features_are_whitened_by_the_source_and_then_of_length_one(x64):
     np.testing.assert_allclose(
         learner.predict(adapted, jnp.array(features)), probe_logits(white, plain), atol=1e-10
     )
+
+
+def test_batch_norms_are_the_trainings_own_the_supports_or_the_queries():
+    features, labels = np.float32(_task(width=6)[0]), _task(width=6)[1]
+    asked = features[::-1] * 2
+
+    def apply(params, stats, images, own):
+        mean = images.mean(0) if own else stats["mean"]
+        return images - mean, {"mean": mean}
+
+    network = Network(lambda key, shape: ({}, {"mean": jnp.ones(shape)}), apply)
+    for norm, seen, met in (
+        ("running", features - 1, asked - 1),
+        ("inductive", features - features.mean(0), asked - features.mean(0)),
+        ("transductive", features - features.mean(0), asked - asked.mean(0)),
+    ):
+        learner = probe(network, 3, unit=False, norm=norm)
+        adapted = jax.jit(learner.adapt)(learner.init(KEY, (6,)), _support(features, labels), KEY)
+        expected = probe_logits(met, FIT(seen, labels, 3))
+        np.testing.assert_allclose(learner.predict(adapted, asked), expected, atol=2e-4)
 
 
 def _check_gradient(loss, at, gradient, seed=3):
