@@ -9,10 +9,12 @@ import pytest
 
 _SERVER = """
 import json, os, runpy, sys
-import metabone.datasets.folder, metabone.datasets.rsna, metabone.datasets.streaming
-import metabone.report.write, metabone.training.run
-import metabone.workflows.family_table, metabone.workflows.film_data
-import metabone.workflows.film_table, metabone.workflows.learned_runs
+import metabone.datasets.folder, metabone.datasets.own_films, metabone.datasets.rsna
+import metabone.datasets.streaming, metabone.report.write, metabone.training.run
+import metabone.workflows.adaptation, metabone.workflows.family_table
+import metabone.workflows.film_data, metabone.workflows.film_table
+import metabone.workflows.export, metabone.workflows.learned_runs
+import metabone.workflows.prediction_files
 
 for line in sys.stdin:
     module, flags, printed, said = json.loads(line)
@@ -64,7 +66,7 @@ class Starter:
         assert self._server.returncode == 0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def starter(tmp_path_factory):
     starter = Starter(tmp_path_factory.mktemp("processes"))
     yield starter

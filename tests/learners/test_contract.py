@@ -261,13 +261,17 @@ def check_eight_devices():
     print(f"{len(cases)} cases")
 
 
+# And the compiler is spared its slowest part.
+_EIGHT = "--xla_force_host_platform_device_count=8 --xla_cpu_use_fusion_emitters=false"
+
+
 @pytest.mark.slow
 def test_inside_shard_map_each_device_says_of_its_own_task_what_one_device_says():
     """In a process of its own: the number of devices is settled when JAX starts."""
     done = subprocess.run(
         [sys.executable, "-c", "import test_contract; test_contract.check_eight_devices()"],
         cwd=_HERE,
-        env=os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"},
+        env=os.environ | {"XLA_FLAGS": _EIGHT},
         capture_output=True,
         text=True,
     )
