@@ -206,7 +206,7 @@ def check_images(images: jax.Array, least: int) -> None:
 
     Args:
       images: expected `[n, H, W, C]`.
-      least: pixels a side that are left of by the network's strides.
+      least: pixels a side that the network needs.
 
     Raises:
       InputError: another rank, or smaller images.

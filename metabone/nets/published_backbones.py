@@ -121,7 +121,7 @@ def load_backbone(
       classifier: whether the network ends in the file's classes; otherwise in features.
       size: pixels a side of prepared images; None for what the weights were trained on.
       crop: see `preprocessing.preparation`.
-      grey: likewise; `sum` suits grey images alone and saves little more than time.
+      grey: likewise; with `sum` the network takes grey images alone.
       width: multiplies all channels; the published files have 1.
 
     Returns:
