@@ -9,6 +9,10 @@ scratch, on several sets at once: learned on some images, measured on others.
     --targets=retinamnist:FILE.npz,medmnist:FILE.npz,rsna:DIR \
     --backbones=conv4,random,efficientnet_lite0:FILE.safetensors
 
+  python -m experiments.medical --preset=real \
+    --meta_sources=embeddings:A.npz --targets=embeddings:B.npz,embeddings:C.npz
+
+The last learns on features that were computed elsewhere (docs/backbones.md): no network is run.
 Without flags it learns from simulated bones and reads simulated hands, in minutes on two cores.
 """
 
@@ -18,7 +22,7 @@ from typing import Any
 
 from metabone import workflows
 from metabone.commands.command import Call, Command
-from metabone.workflows.feature_settings import OWN_BACKBONES
+from metabone.workflows.feature_settings import EMBEDDINGS, OWN_BACKBONES
 
 from .command_line.launch import launch
 from .medical_settings import PRESETS, MedicalSettings, check
@@ -26,25 +30,30 @@ from .medical_settings import PRESETS, MedicalSettings, check
 
 def main(call: Call) -> None:
     """Runs the comparison that the flags describe."""
-    config = call.config
+    config = workflows.as_given(call.config, call.config.meta_sources)
     check(config)
     workflows.make_devices(config.mapping, config.meta_batch)
     workflows.check_networks(config)
     # Files first: what is wrong with them is told before anything is compiled or written.
-    seeds = workflows.seeds_of(config)
-    images = workflows.open_sources(
-        config.meta_sources,
-        size=config.size,
-        channels=config.channels,
-        data_dir=call.data_dir,
-        same_classes=config.same_classes,
-        seed=seeds.split,
-        classes=config.meta_classes,
-        images_per_class=config.meta_images,
-    )
-    targets = workflows.load_targets(config, config.size, call.data_dir)
-    published = any(name not in OWN_BACKBONES for name in config.backbones)
-    large = workflows.load_targets(config, config.target_size, call.data_dir) if published else ()
+    if EMBEDDINGS in config.backbones:
+        targets = large = workflows.load_targets(config, config.size, call.data_dir)
+        images = workflows.open_embeddings(config.meta_sources, targets, config.same_classes)
+    else:
+        images = workflows.open_sources(
+            config.meta_sources,
+            size=config.size,
+            channels=config.channels,
+            data_dir=call.data_dir,
+            same_classes=config.same_classes,
+            seed=workflows.seeds_of(config).split,
+            classes=config.meta_classes,
+            images_per_class=config.meta_images,
+        )
+        targets = workflows.load_targets(config, config.size, call.data_dir)
+        published = any(name not in OWN_BACKBONES for name in config.backbones)
+        large = (
+            workflows.load_targets(config, config.target_size, call.data_dir) if published else ()
+        )
     call.carry_out(config, lambda run: fill(config, run, images, targets, large, call.data_dir))
 
 
@@ -61,14 +70,16 @@ def fill(
     Args:
       config: of the run.
       run: a `training.run.Run`.
-      images: to learn from, as `CombinedImages`.
+      images: to learn from, as `CombinedImages`; or embeddings.
       targets: to measure on, each a `TargetSet`, at the size of the images.
-      large: the same at the size for published backbones.
+      large: the same at the size for published backbones, or the same embeddings.
       data_dir: where features are kept.
     """
     seeds = workflows.seeds_of(config)
     # As few test classes as there can be: the targets are the test.
-    parts = workflows.split_images(
+    given = EMBEDDINGS in config.backbones
+    split = workflows.split_embeddings if given else workflows.split_images
+    parts = split(
         images, config.ways, seeds.split, validation=config.validation_classes, test=config.ways
     )
     workflows.check_apart(parts, targets)

@@ -16,7 +16,9 @@ class MedicalSettings(FeatureSettings):
     """What the figures of a run depend on."""
 
     meta_sources: tuple[str, ...] = _classes(
-        ("simulated:bones",), "Sources of labelled images, merged into one list of classes."
+        ("simulated:bones",),
+        "Sources of labelled images, or all of them embeddings:FILE.npz, merged into one list of "
+        "classes.",
     )
     same_classes: str = _classes(
         "", "CSV of class names of different sources that mean the same, two a line."

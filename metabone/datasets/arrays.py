@@ -52,7 +52,7 @@ class StoredArray:
           members: The npz file, see `open_members`.
           name: Of the array.
           kinds: Kinds of dtype that are admitted: `'b'` bool, `'i'` and `'u'` whole numbers, `'B'`
-            uint8.
+            uint8, `'f'` floats, `'U'` text.
           leading: Axes that number the rows.
 
         Raises:
@@ -142,5 +142,6 @@ def read_array(members: Members, name: str, kinds: str) -> np.ndarray:
 
 
 def _names(kinds: str) -> str:
-    known = {"b": "bool", "B": "uint8", "i": "whole numbers", "u": "whole numbers"}
+    known = {"b": "bool", "B": "uint8", "f": "floats", "U": "text"}
+    known |= dict.fromkeys("iu", "whole numbers")
     return " or ".join(dict.fromkeys(known[kind] for kind in kinds))

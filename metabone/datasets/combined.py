@@ -78,7 +78,7 @@ class CombinedImages:
         )
 
     def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Reads some images: `[n]` positions to `[n, H, W, C]` uint8."""
+        """Reads some images: `[n]` positions to `[n, H, W, C]` uint8, or `[n, D]` embeddings."""
         rows = np.asarray(rows)
         ends = np.cumsum([len(part) for part in self.parts])
         owner = np.searchsorted(ends, rows, side="right")
@@ -88,7 +88,7 @@ class CombinedImages:
             if len(mine):
                 found = part.read(rows[mine] - (ends[index] - len(part)))
                 if images is None:
-                    images = np.empty((len(rows), *found.shape[1:]), np.uint8)
+                    images = np.empty((len(rows), *found.shape[1:]), found.dtype)
                 images[mine] = found
         return images if images is not None else self.parts[0].read(rows)
 
@@ -112,8 +112,14 @@ class CombinedImages:
 
     def whole(self) -> ImageSet:
         """Reads all images into memory."""
-        images = np.concatenate([part.whole().images for part in self.parts])
-        return ImageSet(images, self.labels, self.class_names, self.provenance)
+        parts = [part.whole() for part in self.parts]
+        images = np.concatenate([part.images for part in parts])
+        patients = None
+        if any(part.patients is not None for part in parts):
+            # Patients of different sources are different; an image without one stands alone.
+            own = (range(len(part)) if part.patients is None else part.patients for part in parts)
+            patients = np.asarray([f"{n} {each}" for n, some in enumerate(own) for each in some])
+        return ImageSet(images, self.labels, self.class_names, self.provenance, patients)
 
 
 def combine(

@@ -125,7 +125,7 @@ def _listed(source: Source, data_dir: str | None) -> Iterator[Held]:
             labels=tuple(listing.files.values()),
             ages=(),
             parts=tuple(listing.parts[name] for name in names) if listing.parts else (),
-            groups=(),
+            groups=tuple(listing.groups[name] for name in names) if listing.groups else (),
             notes=listing.notes,
             ambiguous=builder.AMBIGUOUS,
             copies="kept, as published" if builder.KEEPS_COPIES else "left out",

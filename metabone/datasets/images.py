@@ -41,7 +41,7 @@ class ImageSet:
     """Labelled images as host arrays: `N` images of `K` classes.
 
     Attributes:
-      images: `[N, H, W, C]` uint8.
+      images: `[N, H, W, C]` uint8, or `[N, D]` float32 of `embeddings.load_embeddings`.
       labels: `[N]` int32 in `0 .. K - 1`.
       class_names: The `K` classes.
       provenance: Where the images came from.

@@ -72,6 +72,7 @@ class Listing(NamedTuple):
       parts: Part of each file, such as train or test, where the source comes in parts.
       stated: Citation and licence where the images come with their own.
       page: What transparency is laid over, see `reading.decode`.
+      groups: Patient of each file, where the source tells them apart.
     """
 
     files: Mapping[str, str]
@@ -82,6 +83,7 @@ class Listing(NamedTuple):
     parts: Mapping[str, str] = MappingProxyType({})
     stated: Stated | None = None
     page: int = 255
+    groups: Mapping[str, str] = MappingProxyType({})
 
 
 def open_labelled(
@@ -159,6 +161,7 @@ def open_labelled(
         bits=max(bits, default=0),
         page=listing.page,
         class_parts=_class_parts(listing),
+        patients=np.asarray([listing.groups[file] for file in names]) if listing.groups else None,
     )
 
 

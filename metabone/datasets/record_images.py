@@ -37,6 +37,7 @@ class RecordImages:
       bits: That greys of 16 bits use in the set, see `reading.decode`.
       page: What transparency is laid over, likewise.
       class_parts: Part of each class as the source is published, such as train; else empty.
+      patients: `[N]` str where the source tells patients apart, or None.
     """
 
     records: Records
@@ -51,6 +52,7 @@ class RecordImages:
     bits: int = 0
     page: int = 255
     class_parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    patients: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -91,9 +93,8 @@ class RecordImages:
         counted = (f"{note} ({n} of {len(self)} images)" for note, n in sorted(notes.items()))
         conversions = (*counted, *self.provenance.conversions)
         provenance = dataclasses.replace(self.provenance, conversions=conversions)
-        return ImageSet(
-            images, self.labels, self.class_names, provenance, class_parts=self.class_parts
-        )
+        told = self.patients, self.class_parts
+        return ImageSet(images, self.labels, self.class_names, provenance, *told)
 
     def keep(self, rows: np.ndarray) -> "RecordImages":
         """The images at some positions, ascending; classes without images are left out."""
@@ -106,6 +107,7 @@ class RecordImages:
             labels=labels.astype(np.int32),
             class_names=tuple(self.class_names[label] for label in used),
             sha256s=tuple(self.sha256s[row] for row in rows),
+            patients=None if self.patients is None else self.patients[rows],
         )
 
     def _origin(self) -> str:

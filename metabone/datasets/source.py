@@ -27,6 +27,8 @@ KINDS = {
     "omniglot": "omniglot:PATH, one of the official zips, a folder of them, or an npz",
     "medmnist": "medmnist:FILE.npz, a two-dimensional set with one label an image",
     "retinamnist": "retinamnist:FILE.npz, the set of MedMNIST with grades of retinopathy",
+    "medimeta": "medimeta:DIR or medimeta:DIR/TASK, a set of MedIMeta as a folder or zip",
+    "embeddings": "embeddings:FILE.npz, vectors and labels, for the experiment medical alone",
     "tfds": "tfds:NAME or tfds:NAME/CONFIG:VERSION, a tfds data set prepared as array_record",
     "simulated": "simulated:smi or simulated:hands, hand films, or simulated:bones, images",
 }
@@ -39,8 +41,10 @@ _LISTERS = {
     "omniglot": ("npz", "list_omniglot"),
     "medmnist": ("npz", "list_medmnist"),
     "retinamnist": ("npz", "list_retinamnist"),
+    "medimeta": ("medimeta", "list_medimeta"),
     "tfds": ("tfds_source", "list_tfds"),
 }
+_FILMS = ("rsna", "hands")
 _DOWNLOADED = ("cifar100",)  # Their kind alone is a source.
 IMAGE_KINDS = (*_LISTERS, "simulated")
 SIMULATED = ("smi", "hands", "bones")
@@ -108,7 +112,24 @@ def are_hands(source: str | Source) -> bool:
     [True, True, False]
     """
     source = parse_source(source) if isinstance(source, str) else source
-    return source.kind not in IMAGE_KINDS or source.text == "simulated:hands"
+    return source.kind in _FILMS or source.text == "simulated:hands"
+
+
+def are_embeddings(source: str | Source) -> bool:
+    """Whether a source is features computed elsewhere, see `embeddings.load_embeddings`.
+
+    >>> [are_embeddings(name) for name in ("embeddings:a.npz", "folder:a")]
+    [True, False]
+    """
+    return (parse_source(source) if isinstance(source, str) else source).kind == "embeddings"
+
+
+def _refuse_embeddings(source: Source) -> None:
+    if are_embeddings(source):
+        raise InputError(
+            f"source '{source}' gives vectors and no images; only the experiment medical learns "
+            "from them: metabone medical --meta_sources=embeddings:... --targets=embeddings:..."
+        )
 
 
 def load_films(
@@ -144,6 +165,7 @@ def load_films(
       InputError: The source cannot be used; the message says why.
     """
     source = parse_source(source) if isinstance(source, str) else source
+    _refuse_embeddings(source)
     match source.kind, source.name:
         case "rsna", _:
             from metabone.datasets import rsna
@@ -218,6 +240,7 @@ def open_images(
       InputError: The source cannot be used; the message says why.
     """
     source = parse_source(source) if isinstance(source, str) else source
+    _refuse_embeddings(source)
     if channels not in (1, 3):
         raise InputError(f"channels must be 1 (grey) or 3 (RGB), not {channels}")
     if source.kind in _LISTERS:

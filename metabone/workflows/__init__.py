@@ -28,6 +28,7 @@ _MODULES = {
         "with_backbone_of",
     ),
     "export": ("export_model",),
+    "given_features": ("as_given", "open_embeddings", "split_embeddings"),
     "family": ("entry_of",),
     "family_protocols": ("Protocol",),
     "family_table": ("FamilyTable",),

@@ -271,4 +271,5 @@ def with_rotations(images: ImageSet) -> ImageSet:
         class_names=tuple(
             f"{name}, {90 * turns} degrees" for turns in range(4) for name in images.class_names
         ),
+        patients=None if images.patients is None else np.tile(images.patients, 4),
     )

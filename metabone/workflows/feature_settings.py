@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from metabone.datasets.source import are_embeddings
 from metabone.errors import InputError
 from metabone.workflows.settings import LearnerSettings, check_least, check_shots, setting
 
@@ -19,6 +20,9 @@ FEATURE_LEARNERS = (*FITTED, *META_LEARNED)
 OWN_BACKBONES = ("conv4", "random")
 """A backbone trained here on the meta-classes, and the same with its first weights."""
 
+EMBEDDINGS = "embeddings"
+"""The only backbone where sources are features already, see `workflows.given_features`."""
+
 _targets = partial(setting, theme="Targets")
 _features = partial(setting, theme="Features")
 _table = partial(setting, theme="Table")
@@ -31,7 +35,7 @@ class FeatureSettings(LearnerSettings):
     targets: tuple[str, ...] = _targets(
         ("simulated:hands",),
         "Sources to learn from a few images of each class: hands, whole and in classes of bone "
-        "age, or any source of labelled images.",
+        "age, any source of labelled images, or embeddings:FILE.npz if the meta-sources are too.",
     )
     cuts: tuple[float, ...] = _targets(
         (84.0, 114.0, 138.0, 162.0), "Bone ages in months that part the classes of hands."
@@ -65,6 +69,8 @@ def check_features(config: FeatureSettings) -> None:
     for entry in config.backbones:
         name, _, file = entry.partition(":")
         if name in OWN_BACKBONES and not file:
+            continue
+        if entry == EMBEDDINGS and all(map(are_embeddings, config.targets)):
             continue
         if not file or not Path(file).is_file():
             raise InputError(

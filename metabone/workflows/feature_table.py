@@ -1,6 +1,6 @@
 """Few-shot learners on the features of frozen backbones, on several targets: rows of a run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from metabone.workflows.backbones import (
 from metabone.workflows.class_parts import ClassParts
 from metabone.workflows.feature_learners import feature_learner, needs_as_many_ways
 from metabone.workflows.feature_scaling import scaling_of
-from metabone.workflows.feature_settings import FITTED, OWN_BACKBONES, FeatureSettings
+from metabone.workflows.feature_settings import EMBEDDINGS, FITTED, OWN_BACKBONES, FeatureSettings
 from metabone.workflows.kept_readings import keep_reading, kept_readings
 from metabone.workflows.meta_training import Outer, TaskSizes, meta_train_on, store_of
 from metabone.workflows.networks import backbone_network, cosine_adam, maml_of, whole_network
@@ -47,7 +47,8 @@ class FeatureData(NamedTuple):
     Attributes:
       parts: classes to learn from.
       targets: at the size of the meta-images.
-      large: the same at the size for published backbones; empty where there are none.
+      large: the same at the size for published backbones, or the same embeddings; empty where
+        there is neither.
     """
 
     parts: ClassParts
@@ -111,20 +112,18 @@ class _Table:
         ]
         if not wanted:
             return
-        backbone = self._backbone(entry)
+        features, identity = self._features(entry)
         train, held = self._data.parts.train, self._data.parts.validation
-        found = embed(backbone, self._dir, train)
-        scaling = scaling_of(found, backbone.identity)
+        found = features(train)
+        scaling = scaling_of(found, identity)
         images = self._data.targets if name in OWN_BACKBONES else self._data.large
-        values = [scaling(embed(backbone, self._dir, target.images)) for target in images]
+        values = [scaling(features(target.images)) for target in images]
         meta = {}
         for learning in wanted:
             if learning not in FITTED and not meta:
                 meta = {
                     "train": store_of(train, self._sizes, scaling(found)),
-                    "validation": store_of(
-                        held, self._sizes, scaling(embed(backbone, self._dir, held))
-                    ),
+                    "validation": store_of(held, self._sizes, scaling(features(held))),
                 }
             learned = self._learned(learning, name, again, values[0].shape[1:], meta)
             self._measure(learned, values)
@@ -179,6 +178,13 @@ class _Table:
         )
         trained = meta_train_on(learner, stores, self._sizes, outer, run=self._own, phase=phase)
         return trained.best_state.meta_params
+
+    def _features(self, entry: str) -> tuple[Callable[[Any], np.ndarray], str]:
+        """From images to their features, and a hash of what computes them."""
+        if entry == EMBEDDINGS:
+            return lambda given: getattr(given, "images", given), EMBEDDINGS
+        backbone = self._backbone(entry)
+        return partial(embed, backbone, self._dir), backbone.identity
 
     def _backbone(self, entry: str) -> Backbone:
         config = self._config

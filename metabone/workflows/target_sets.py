@@ -7,8 +7,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from metabone.datasets.embeddings import load_embeddings
 from metabone.datasets.fingerprints import check_disjoint
-from metabone.datasets.source import are_hands, load_images, parse_source
+from metabone.datasets.source import are_embeddings, are_hands, load_images, parse_source
 from metabone.episodes.store import ImageStore, build_store, check_enough
 from metabone.errors import InputError
 from metabone.provenance import Provenance
@@ -18,15 +19,13 @@ from metabone.workflows.feature_settings import FeatureSettings
 from metabone.workflows.film_data import FilmTarget
 from metabone.workflows.seeds import seed_of
 
-_ORDERED = ("retinamnist",)
-
 
 class TargetSet(NamedTuple):
     """Images of a few classes, each an example of its own.
 
     Attributes:
       name: short, from its source.
-      images: `[N, H, W, C]` uint8.
+      images: `[N, H, W, C]` uint8, or embeddings `[N, D]` float32.
       labels: `[N]` int32.
       class_names: of the labels.
       groups: `[N]` patients that stand on one side of a draw, or None.
@@ -82,8 +81,12 @@ def load_target(config: FeatureSettings, source: str, size: int, data_dir: str |
             provenance=films.provenance,
         )
     else:
-        images = load_images(
-            source, size=size, channels=config.channels, data_dir=data_dir, seed=seed
+        images = (
+            load_embeddings(parse_source(source).path, source)
+            if are_embeddings(source)
+            else load_images(
+                source, size=size, channels=config.channels, data_dir=data_dir, seed=seed
+            )
         )
         found = TargetSet(
             name_of(source),
@@ -91,7 +94,7 @@ def load_target(config: FeatureSettings, source: str, size: int, data_dir: str |
             images.labels,
             images.class_names,
             images.patients,
-            parse_source(source).kind in _ORDERED,
+            _are_grades(source),
             images.provenance,
         )
     store = build_store(found.labels, found.labels, groups=found.groups)
@@ -118,6 +121,15 @@ def check_apart(parts: ClassParts, targets: Sequence[TargetSet]) -> None:
     )
 
 
+def _are_grades(source: str) -> bool:
+    parsed = parse_source(source)
+    if parsed.kind == "medimeta":
+        from metabone.datasets.medimeta import is_ordered
+
+        return is_ordered(parsed.path)
+    return parsed.kind == "retinamnist"
+
+
 def name_of(source: str) -> str:
     """What a target is called: the last part of its path, or the name of a simulation.
 
@@ -126,6 +138,11 @@ def name_of(source: str) -> str:
       ('breastmnist', 'simulated hands')
     """
     parsed = parse_source(source)
+    if parsed.kind == "medimeta":
+        from metabone.datasets.medimeta import set_and_task
+
+        place, task = set_and_task(parsed.path)
+        return f"{place.stem} {task}".strip()
     if parsed.kind in ("simulated", "tfds"):
         return f"{parsed.kind} {parsed.name}".replace("/", " ")
     return Path(parsed.name).stem
