@@ -5,7 +5,7 @@ from pathlib import Path
 from metabone.errors import InputError
 from metabone.learners.base import MetaLearner
 from metabone.learners.ordinal_probe import ordinal_probe
-from metabone.learners.probe import probe
+from metabone.learners.probe import ProbeParams, probe
 from metabone.learners.transfer import TrainedParams
 from metabone.nets.published_backbones import BACKBONES, load_backbone
 from metabone.workflows.learned_runs import features_of
@@ -36,8 +36,9 @@ def backbone_learner(learner: str, *, ordered: bool = False) -> Trained:
     found = load_backbone(name, file)
 
     def learner_for(ways: int) -> MetaLearner:
-        make = ordinal_probe if ordered else probe
-        return make(found.network, ways)
+        if ordered:
+            return ordinal_probe(found.network, ways)
+        return probe(found.network, ways, norm="running")
 
     about = {
         "learner": f"{name} and {'an ordinal probe' if ordered else 'a probe'}",
@@ -45,6 +46,8 @@ def backbone_learner(learner: str, *, ordered: bool = False) -> Trained:
         "kind": "real",
         "ways": "any",
     }
-    params = TrainedParams(found.params, found.norm_stats)
+    weights = found.params, found.norm_stats
+    # Nobody publishes how its features spread.
+    params = TrainedParams(*weights) if ordered else ProbeParams(*weights, None)
     shape = (found.size, found.size, 3)
     return Trained(learner_for, params, shape, found.prepare, features_of(found.network), about)
