@@ -127,9 +127,12 @@ def test_several_sources_keep_floats_and_patients_apart(tmp_path):
     assert whole.patients.tolist() == ["0 8", "0 9", "0 9", "1 0", "1 1", "1 2"]
 
 
-@pytest.mark.parametrize(
-    "load", [open_images, load_films, lambda text: open_held(text).__enter__()]
-)
+def held(text):
+    with open_held(text):
+        pass
+
+
+@pytest.mark.parametrize("load", [open_images, load_films, held])
 def test_where_images_are_asked_for_the_line_names_what_takes_embeddings(tmp_path, load, one_line):
     path = write(tmp_path / "x.npz")
     with pytest.raises(InputError, match="gives vectors and no images") as caught:
