@@ -124,7 +124,8 @@ def are_embeddings(source: str | Source) -> bool:
     return (parse_source(source) if isinstance(source, str) else source).kind == "embeddings"
 
 
-def _refuse_embeddings(source: Source) -> None:
+def refuse_embeddings(source: Source) -> None:
+    """Raises `InputError` for vectors where images or films are asked for."""
     if are_embeddings(source):
         raise InputError(
             f"source '{source}' gives vectors and no images; only the experiment medical learns "
@@ -165,7 +166,7 @@ def load_films(
       InputError: The source cannot be used; the message says why.
     """
     source = parse_source(source) if isinstance(source, str) else source
-    _refuse_embeddings(source)
+    refuse_embeddings(source)
     match source.kind, source.name:
         case "rsna", _:
             from metabone.datasets import rsna
@@ -240,7 +241,7 @@ def open_images(
       InputError: The source cannot be used; the message says why.
     """
     source = parse_source(source) if isinstance(source, str) else source
-    _refuse_embeddings(source)
+    refuse_embeddings(source)
     if channels not in (1, 3):
         raise InputError(f"channels must be 1 (grey) or 3 (RGB), not {channels}")
     if source.kind in _LISTERS:

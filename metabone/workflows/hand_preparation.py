@@ -40,7 +40,7 @@ from metabone.datasets.prepared_hands import (
 )
 from metabone.datasets.progress import progress
 from metabone.datasets.raw_hands import RawHands, open_raw_hands
-from metabone.datasets.source import parse_source
+from metabone.datasets.source import parse_source, refuse_embeddings
 from metabone.errors import InputError
 from metabone.radiograph.region_sets import Region, region_set
 from metabone.training.json_files import (
@@ -148,6 +148,7 @@ def prepared_source(
       InputError: as `prepare_hands`, or it is another source.
     """
     parsed = parse_source(source)
+    refuse_embeddings(parsed)
     if parsed.kind == "hands":
         return parsed.path
     if parsed.kind != "rsna":

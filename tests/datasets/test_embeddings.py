@@ -8,6 +8,7 @@ from metabone.datasets.embeddings import load_embeddings
 from metabone.datasets.held import open_held
 from metabone.datasets.source import load_films, open_images
 from metabone.errors import InputError
+from metabone.workflows.hand_preparation import prepared_source
 
 VECTORS = np.random.default_rng(0).normal(size=(6, 3))
 
@@ -132,7 +133,7 @@ def held(text):
         pass
 
 
-@pytest.mark.parametrize("load", [open_images, load_films, held])
+@pytest.mark.parametrize("load", [open_images, load_films, held, prepared_source])
 def test_where_images_are_asked_for_the_line_names_what_takes_embeddings(tmp_path, load, one_line):
     path = write(tmp_path / "x.npz")
     with pytest.raises(InputError, match="gives vectors and no images") as caught:
