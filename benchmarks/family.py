@@ -23,7 +23,7 @@ from metabone.episodes.sampling import sample
 from metabone.episodes.store import build_store
 from metabone.training.meta import meta_state, meta_step
 from metabone.workflows.family import entry_of
-from metabone.workflows.family_settings import LEARNERS, FamilySettings
+from metabone.workflows.family_settings import FITTED, LEARNERS, FamilySettings
 
 CONFIG = FamilySettings(
     shots=5,
@@ -61,7 +61,7 @@ def measure(rounds: int) -> list[dict[str, Any]]:
     """
     images = np.random.default_rng(0).integers(0, 256, (400, 28, 28, 1), np.uint8)
     store = jax.device_put(build_store(images, np.arange(400) // 20))
-    programs = {name: prepared(name, store) for name in LEARNERS if name != "logistic_head"}
+    programs = {name: prepared(name, store) for name in LEARNERS if name not in FITTED}
     turns = {name: (*each, 0) for name, each in programs.items()}
     turns["maml_plus_plus, last part"] = (*programs["maml_plus_plus"], CONFIG.meta_steps - 1)
     seconds: dict[str, list[float]] = {name: [] for name in turns}

@@ -14,11 +14,13 @@ from metabone.learners.imaml import imaml
 from metabone.learners.logistic import logistic_head
 from metabone.learners.maml import maml
 from metabone.learners.maml_plus_plus import annealed_step_weights, maml_plus_plus
+from metabone.learners.probe import ProbeParams, probe
 from metabone.learners.reptile import reptile
+from metabone.learners.transfer import TrainedParams
 from metabone.nets.network import Network
 from metabone.nets.networks import conv_net
 from metabone.report.conditions import WITH_SUPPORT
-from metabone.workflows.family_settings import RULES, RUNNING, FamilySettings
+from metabone.workflows.family_settings import FITTED, RULES, RUNNING, WIDER, FamilySettings
 from metabone.workflows.settings import NORMS
 
 
@@ -66,7 +68,7 @@ def entry_of(name: str, config: FamilySettings, test_steps: int | None = None) -
     make = _MAKERS[name]
     rules = RULES if name in RUNNING else NORMS
     asked = {rule: make(config, rule, steps) for rule in rules}
-    if name == "logistic_head":
+    if name in FITTED:
         return Entry(None, asked, None, None)
     if name == "reptile":
         asked[WITH_SUPPORT] = _reptile(config, "inductive", steps, query_with_support=True)
@@ -78,9 +80,17 @@ def entry_of(name: str, config: FamilySettings, test_steps: int | None = None) -
     return Entry(make(wider, config.norm, steps), asked, _outer(config), by_norm)
 
 
+def fitted_params(name: str, weights: Any, norm_stats: Any) -> TrainedParams | ProbeParams:
+    """A trained network without its head, in the type of one of `family_settings.FITTED`."""
+    if name == "probe":
+        # Its features have been batch-normalised: whitening by their source is worth nothing more.
+        return ProbeParams(weights, norm_stats, None)
+    return TrainedParams(weights, norm_stats)
+
+
 def takes_inner_steps(name: str) -> bool:
     """Whether a learner adapts by the inner steps that `test_steps` numbers."""
-    return name not in ("imaml", "reptile", "protonet", "r2d2", "logistic_head")
+    return name not in ("imaml", "reptile", *WIDER, *FITTED)
 
 
 def test_steps_of(name: str, config: FamilySettings) -> int | None:
@@ -200,6 +210,11 @@ def _logistic(config: FamilySettings, norm: Norm, steps: int) -> MetaLearner:
     return logistic_head(network, config.ways, strength=config.head_strength, norm=norm)
 
 
+def _probe(config: FamilySettings, norm: Norm, steps: int) -> MetaLearner:
+    del steps
+    return probe(network_of(config, 0), config.ways, norm=norm)
+
+
 _MAKERS: dict[str, Callable[..., MetaLearner]] = {
     "maml": _of_all(maml),
     "first_order_maml": _of_all(variants.first_order_maml),
@@ -212,4 +227,5 @@ _MAKERS: dict[str, Callable[..., MetaLearner]] = {
     "protonet": _protonet,
     "r2d2": _r2d2,
     "logistic_head": _logistic,
+    "probe": _probe,
 }

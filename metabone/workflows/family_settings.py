@@ -28,12 +28,15 @@ LEARNERS = (
     "protonet",
     "r2d2",
     "logistic_head",
+    "probe",
 )
 WIDER = ("protonet", "r2d2")
 """Learners whose heads are solved for, of as many classes as there are."""
 RULES = (*NORMS, "running")
 """What batch norms may normalise queries by, see `learners.base.Norm`, the headline's first."""
-RUNNING = ("maml_plus_plus", *WIDER, "logistic_head")
+FITTED = ("logistic_head", "probe")
+"""Heads on the features of a network that was trained to tell the training classes apart."""
+RUNNING = ("maml_plus_plus", *WIDER, *FITTED)
 """Learners that keep statistics of training."""
 
 _images = partial(setting, theme="Images")
@@ -125,7 +128,7 @@ class FamilySettings(SeedSettings):
         16, "iMAML's inner steps, in tests too: its gradient is right at their end alone."
     )
     head_strength: float = _own(1e-2, "Weight penalty of the logistic head.")
-    pretrain_steps: int = _own(5_000, "Minibatches that the logistic head's features see.")
+    pretrain_steps: int = _own(5_000, "Minibatches that the features of fitted heads see.")
     pretrain_batch: int = _own(64, "Images of a minibatch.")
 
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from metabone.episodes.store import ImageStore
 from metabone.evaluation.tasks import TaskFigures, task_rows
-from metabone.learners.transfer import TrainedParams
 from metabone.training.run import Run, training_folder
 from metabone.workflows.backbones import pretrain, without_head
 from metabone.workflows.class_parts import ClassParts
@@ -16,6 +15,7 @@ from metabone.workflows.comparison import figures_of, ranking_of
 from metabone.workflows.family import (
     Entry,
     entry_of,
+    fitted_params,
     network_of,
     takes_inner_steps,
     test_steps_of,
@@ -199,7 +199,7 @@ class FamilyTable:
         self, run: Run, name: str, entry: Entry, config: FamilySettings
     ) -> tuple[Any, float]:
         """The network trained to tell all training classes apart, for a head on its features."""
-        del name, entry
+        del entry
         images = self._classes.train
         trained = pretrain(
             network_of(config, len(images.class_names)),
@@ -211,4 +211,5 @@ class FamilyTable:
             run=run,
         )
         state = trained.state
-        return TrainedParams(without_head(state.params), state.norm_stats), trained.seconds
+        body = without_head(state.params)
+        return fitted_params(name, body, state.norm_stats), trained.seconds

@@ -13,15 +13,14 @@ import jax.numpy as jnp
 from metabone.episodes.sampling import scale
 from metabone.errors import InputError
 from metabone.learners.base import MetaLearner
-from metabone.learners.transfer import TrainedParams
 from metabone.nets.network import Network
 from metabone.training.checkpoints import load_checkpoint
 from metabone.training.supervised import supervised_state
 from metabone.workflows.arms import outer_of, trained_meta_params
 from metabone.workflows.backbones import given_backbone, without_head
 from metabone.workflows.earlier_runs import data_of, finished_run, stored_settings
-from metabone.workflows.family import entry_of, network_of
-from metabone.workflows.family_settings import WIDER, FamilySettings
+from metabone.workflows.family import entry_of, fitted_params, network_of
+from metabone.workflows.family_settings import FITTED, WIDER, FamilySettings
 from metabone.workflows.feature_scaling import load_scaling
 from metabone.workflows.meta_training import Outer, meta_start
 from metabone.workflows.networks import cosine_adam, head_network, maml_of, whole_network
@@ -122,10 +121,10 @@ def _of_family(folder: Path, stored: dict[str, Any], result: dict[str, Any], arm
     config = FamilySettings(**stored_settings(stored, FamilySettings))
     shape = (config.size, config.size, config.channels)
     entry = entry_of(arm, config)
-    solves = arm in (*WIDER, "logistic_head")
+    solves = arm in (*WIDER, *FITTED)
     network = network_of(config, 0 if solves else config.ways)
     if entry.trained is None:
-        params = _classifier(folder, config, shape)
+        params = _classifier(arm, folder, config, shape)
     else:
         outer = Outer(entry.optimizer, config.meta_steps, seed=config.seed)
         template = meta_start(entry.asked[NORMS[0]], shape, outer)
@@ -142,7 +141,7 @@ def _family_for(name: str, config: FamilySettings, ways: int) -> MetaLearner:
     return entry_of(name, dataclasses.replace(config, ways=ways)).asked[NORMS[0]]
 
 
-def _classifier(folder: Path, config: FamilySettings, shape: tuple[int, ...]) -> TrainedParams:
+def _classifier(name: str, folder: Path, config: FamilySettings, shape: tuple[int, ...]) -> Any:
     """The network that was trained to tell the run's training classes apart, without its head."""
     found = load_checkpoint(folder / "checkpoints/pretrain")
     classes = len(jnp.ravel(found.state["params"]["head"]["classes"]["bias"]))
@@ -150,7 +149,7 @@ def _classifier(folder: Path, config: FamilySettings, shape: tuple[int, ...]) ->
     start = network_of(config, classes).init(jax.random.key(config.seed), shape)
     template = supervised_state(*start, optimizer)
     state = load_checkpoint(folder / "checkpoints/pretrain", template).state
-    return TrainedParams(without_head(state.params), state.norm_stats)
+    return fitted_params(name, without_head(state.params), state.norm_stats)
 
 
 def features_of(network: Network) -> Callable[[Any, jax.Array], jax.Array]:

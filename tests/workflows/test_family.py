@@ -16,8 +16,9 @@ from metabone.workflows.family_settings import LEARNERS, FamilySettings
 CONFIG = FamilySettings(size=16, filters=8, ways=2, meta_steps=10)
 
 
-def test_the_logistic_head_is_asked_by_the_labelled_images_alone_and_by_what_was_kept():
-    entry, key = entry_of("logistic_head", CONFIG), jax.random.key(0)
+@pytest.mark.parametrize("name", ["logistic_head", "probe"])
+def test_a_fitted_head_is_asked_by_the_labelled_images_alone_and_by_what_was_kept(name):
+    entry, key = entry_of(name, CONFIG), jax.random.key(0)
     images = jax.random.uniform(key, (6, 16, 16, 1))
     support = Examples(images[:4], jnp.array([0, 1, 0, 1]))
 
@@ -45,7 +46,7 @@ def asked(name, source, protocols=("ours", "paper"), **settings):
 @pytest.mark.parametrize("name", LEARNERS)
 def test_our_protocol_asks_every_learner_by_the_support_first_and_names_other_rules(name):
     found, most = asked(name, "simulated:bones")
-    own = ["running"] * (name in ("maml_plus_plus", "protonet", "r2d2", "logistic_head"))
+    own = ["running"] * (name in ("maml_plus_plus", "protonet", "r2d2", "logistic_head", "probe"))
     assert found == {"ours": Asked(["inductive", "transductive", *own], 15, 2000)} and most == 15
 
 
