@@ -4,8 +4,8 @@ import jax
 
 from metabone.episodes.sampling import scale
 from metabone.learners.base import MetaLearner
-from metabone.learners.logistic import logistic_head
-from metabone.learners.ordinal import ordinal_head
+from metabone.learners.ordinal_probe import ordinal_probe
+from metabone.learners.probe import probe
 from metabone.nets.heads import with_head
 from metabone.nets.hog import hog_net
 from metabone.radiograph.sex import SEX_WEIGHT
@@ -28,8 +28,8 @@ def hog_learner(*, ordered: bool = False, sex: bool = False, blur: float = 0.0) 
     """The baseline that nobody likes: features of Dalal and Triggs (2005), which nobody trained.
 
     Args:
-      ordered: whether classes are stages: proportional odds (McCullagh 1980) instead of a logistic
-        head.
+      ordered: whether classes are stages: an ordinal probe instead of a probe. Either is as good as
+        a head fitted by a search, or better, on real films and photographs (docs/methods.md).
       sex: whether a row of pixels below the image tells it, see `sex.with_sex_row`.
       blur: of the gradients, see `hog_net`; `REGION_BLUR` for regions of hands.
 
@@ -41,11 +41,11 @@ def hog_learner(*, ordered: bool = False, sex: bool = False, blur: float = 0.0) 
 
     def learner_for(ways: int) -> MetaLearner:
         if ordered:
-            return ordinal_head(network, ways, beside=int(sex))
-        return logistic_head(network, ways)
+            return ordinal_probe(network, ways, beside=int(sex))
+        return probe(network, ways)
 
     params = learner_for(2).init(jax.random.key(0), shape)
-    head = "an ordinal head" if ordered else "a logistic head"
+    head = "an ordinal probe" if ordered else "a probe"
     about = {
         "learner": f"HOG and {head}{' that is told sex' if sex else ''}",
         "source": "no training",
