@@ -103,7 +103,7 @@ def fill(
 
 COMMAND = Command(
     "medical",
-    "Probe and meta-learning on frozen features, on small medical sets.",
+    "A probe and meta-learning on features of small medical sets.",
     __doc__,
     MedicalSettings,
     PRESETS,

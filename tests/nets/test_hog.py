@@ -54,6 +54,7 @@ def test_numbers_are_those_of_scikit_image(shape, cell):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.optimized  # equal bits
 def test_grey_repeated_is_grey_and_a_region_of_64_pixels_has_1764_features():
     grey = scale(jnp.array(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 1), np.uint8)))
     once, thrice = features_of(grey, 8), features_of(jnp.repeat(grey, 3, axis=-1), 8)
