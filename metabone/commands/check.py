@@ -10,7 +10,8 @@ takes them, reads each image as they do, and writes nothing. Named are files tha
 one image under two labels, patients or parts, near copies (the same picture recompressed, resized
 or inverted) within and between parts, images of one grey, and classes that are too small. The exit
 status is 0 where nothing is found, 1 where something deserves a second look, and 2 where the source
-cannot be used at all. Thousand small images take some seconds, 20,000 about a minute.
+cannot be used at all. A thousand small images take
+some seconds, 20,000 about half a minute, and a minute more when they are read for the first time.
 """
 
 import dataclasses
