@@ -32,6 +32,7 @@ from metabone.workflows.networks import (
     fitted_head,
     head_network,
     maml_of,
+    probe_head,
     whole_network,
 )
 from metabone.workflows.seeds import seeds_of
@@ -120,7 +121,8 @@ def both_models(
             # What base learning is on many histograms, a linear head does better and sooner.
             yield arm._replace(base="hog" not in variant.model)
             if variants != PAPER:
-                yield made.fitted(variant)
+                yield made.fitted(variant, "linear", fitted_head)
+            yield made.fitted(variant, "probe", probe_head)
 
 
 class _Arms:
@@ -167,20 +169,20 @@ class _Arms:
         store = self._target.store_of(target)
         return self._arm(variant, network, learner, training, held_out, store)
 
-    def fitted(self, variant: Variant) -> Arm:
-        """The linear head that nobody trains before."""
+    def fitted(self, variant: Variant, learning: str, head: Callable[..., MetaLearner]) -> Arm:
+        """A head that nobody trains before."""
         found = self._features(variant.model)
         features, images = found["target"], self._validation
         weight = SEX_WEIGHT if variant.ordinal else SEX_WEIGHT * float(np.sqrt(features.shape[-1]))
         store = self._target.store_of(_with_sex(variant, features, self._target.sex, weight))
-        learner = fitted_head(self._ways, ordinal=variant.ordinal, sex=variant.sex)
+        learner = head(self._ways, ordinal=variant.ordinal, sex=variant.sex)
         params = learner.init(jax.random.key(0), store.images.shape[2:])
         held_out = None
         if images is not None:
             held = _with_sex(variant, found["validation"], _sex_of(images), weight)
             held_out = dataclasses.replace(images, images=held)
         arm = self._arm(variant, stored_features(), learner, lambda: params, held_out, store)
-        return arm._replace(learning="linear", base=False, trained=arm.backbone)
+        return arm._replace(learning=learning, base=False, trained=arm.backbone)
 
     def _arm(self, variant, network, learner, training, held_out, store) -> Arm:
         ordered = variant.ordinal or self._graded

@@ -9,6 +9,8 @@ from metabone.learners.base import MetaLearner
 from metabone.learners.logistic import logistic_head
 from metabone.learners.maml import maml
 from metabone.learners.ordinal import ordinal_head
+from metabone.learners.ordinal_probe import ordinal_probe
+from metabone.learners.probe import probe
 from metabone.nets.heads import with_head
 from metabone.nets.network import Network
 from metabone.nets.networks import conv_net, fully_connected, smi_net, vgg16
@@ -62,6 +64,13 @@ def fitted_head(ways: int, *, ordinal: bool, sex: bool) -> MetaLearner:
     if ordinal:
         return ordinal_head(stored_features(), ways, strength=3e-3, beside=int(sex))
     return logistic_head(stored_features(), ways)
+
+
+def probe_head(ways: int, *, ordinal: bool, sex: bool) -> MetaLearner:
+    """The probe, or the ordinal probe, on features of a backbone; see `fitted_head`."""
+    if ordinal:
+        return ordinal_probe(stored_features(), ways, beside=int(sex))
+    return probe(stored_features(), ways)
 
 
 def backbone_network(config: LearnerSettings, classes: int, widths: tuple[int, ...]) -> Network:

@@ -114,17 +114,21 @@ def fill_task_table(arms: Iterator[Arm], run: Run, table: TaskTable, training: i
       training: which of the run's trainings the arms are of; rows are of all up to it.
     """
     for arm in arms:
-        predictions = predictions_of(arm.network, arm.target.images.shape[1:])
+        if arm.base:
+            predictions = predictions_of(arm.network, arm.target.images.shape[1:])
+        else:
+            predictions = [arm.learner.predict]
         # Once where both modes are one function.
         norms = NORMS[: len(dict.fromkeys(predictions))]
         meta_params = None
-        for learning, shots in itertools.product(("meta", "base"), table.shots):
-            trained = learning == "meta" or arm.backbone
+        learnings = (arm.learning, *["base"] * arm.base)
+        for learning, shots in itertools.product(learnings, table.shots):
+            trained = arm.backbone or (learning == arm.learning and arm.trained)
             labels = {"learning": learning, "model": arm.model, "shots": shots}
             if is_measured(run, labels, training, trained):
                 continue
             sizes = TaskSizes(table.ways, shots, table.queries)
-            if learning == "meta":
+            if learning == arm.learning:
                 # Trained before the first cell that needs it, and found again after a restart.
                 meta_params = arm.train() if meta_params is None else meta_params
                 measure = measure_of(predictions, sizes, lambda _, arm=arm: arm.learner)

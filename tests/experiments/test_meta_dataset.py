@@ -68,7 +68,10 @@ SETTINGS = {
 }
 ASKED = ("shots", "queries", "tasks")
 CHOICES = [(rate, steps, 0.01) for rate in (0.001, 0.03) for steps in (1, 4)]
-ARMS = {(learning, model) for learning in ("meta", "base") for model in ("scratch", "pretrained")}
+ARMS = {
+    *[(learning, model) for learning in ("meta", "base") for model in ("scratch", "pretrained")],
+    ("probe", "pretrained"),
+}
 
 
 def flags_of(settings):
@@ -172,7 +175,7 @@ def assert_refused(started, *parts):
 
 
 @pytest.mark.slow
-def test_the_experiment_ends_in_four_learners_rows_and_a_report(place, whole):
+def test_the_experiment_ends_in_five_learners_rows_and_a_report(place, whole):
     assert whole["experiment"] == "meta_dataset" and whole["complete"] is True
     kinds = {
         (*arm, shots, norm)
@@ -182,7 +185,7 @@ def test_the_experiment_ends_in_four_learners_rows_and_a_report(place, whole):
         if (arm[1], norm) != ("pretrained", "transductive")  # heads have no batch norm
     }
     found = {(r["learning"], r["model"], r["shots"], r["norm"]): r for r in whole["rows"]}
-    assert found.keys() == kinds and len(whole["rows"]) == len(kinds) == 6
+    assert found.keys() == kinds and len(whole["rows"]) == len(kinds) == 7
     for row in whole["rows"]:
         expected = {"metric": "accuracy", "n": 5, "unit": "tasks"}
         assert row.items() >= expected.items()

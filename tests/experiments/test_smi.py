@@ -48,7 +48,10 @@ SETTINGS = {
     "base_steps": 1,
 }
 PHASES = {"meta_scratch": 60, "pretrain": 2, "meta_pretrained": 20}
-ARMS = {(learning, model) for learning in ("meta", "base") for model in ("scratch", "pretrained")}
+ARMS = {
+    *[(learning, model) for learning in ("meta", "base") for model in ("scratch", "pretrained")],
+    ("probe", "pretrained"),
+}
 
 
 def flags_of(settings):
@@ -343,7 +346,7 @@ def whole(tmp_path_factory, shared):
 
 
 @pytest.mark.slow
-def test_the_experiment_ends_in_four_learners_rows_and_a_report(whole):
+def test_the_experiment_ends_in_five_learners_rows_and_a_report(whole):
     result = whole.result()
     assert result["experiment"] == "smi" and result["complete"] is True
     assert result["seconds"] > 0 and result["seed"] == 0

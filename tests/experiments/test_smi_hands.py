@@ -75,7 +75,7 @@ def test_hands_learned_from_and_hands_read_share_no_patient_and_stages_can_be_cu
     found = {(row["learning"], row["model"]) for row in result["rows"]}
     named = "hog, ordinal head, sex"
     assert found == {
-        *[("meta", named), ("linear", named)],
+        *[("meta", named), ("linear", named), ("probe", named)],
         ("supervised cuts", "all regions, sex"),
     }
     assert result["meta_classes"] == {"train": ["10 hands"], "validation": ["4 hands"]}
