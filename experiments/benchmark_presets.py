@@ -151,7 +151,7 @@ PRESETS = {
     ),
     "cpu": Preset(
         _CPU,
-        "three trainings of each: 40 minutes on two idle cores",
+        "three trainings of each: 41 minutes on two idle cores, by its processor time",
         "Omniglot, inductive: protonet 94, imaml and maml_plus_plus 93, r2d2 92, maml, meta_sgd, "
         "anil and logistic_head 90, boil 88, first_order_maml 87, reptile 65 %",
     ),

@@ -17,6 +17,7 @@ from metabone.nets.feature_store import weights_sha256
 from metabone.nets.network import Network
 from metabone.other_trainings import over_trainings
 from metabone.training.run import Run
+from metabone.workflows.arms import outer_of
 from metabone.workflows.backbones import (
     Backbone,
     embed,
@@ -29,8 +30,8 @@ from metabone.workflows.feature_learners import feature_learner, needs_as_many_w
 from metabone.workflows.feature_scaling import scaling_of
 from metabone.workflows.feature_settings import EMBEDDINGS, FITTED, OWN_BACKBONES, FeatureSettings
 from metabone.workflows.kept_readings import keep_reading, kept_readings
-from metabone.workflows.meta_training import Outer, TaskSizes, meta_train_on, store_of
-from metabone.workflows.networks import backbone_network, cosine_adam, maml_of, whole_network
+from metabone.workflows.meta_training import TaskSizes, meta_train_on, store_of
+from metabone.workflows.networks import backbone_network, maml_of, whole_network
 from metabone.workflows.seeds import seeds_of
 from metabone.workflows.target_sets import TargetSet
 from metabone.workflows.task_table import is_measured, line_of
@@ -165,17 +166,7 @@ class _Table:
         return _Learned(learning, name, learner_for, params, True, config.draws)
 
     def _meta_train(self, learner: MetaLearner, stores: Mapping, steps: int, phase: str) -> Any:
-        config = self._config
-        outer = Outer(
-            cosine_adam(config.meta_rate, steps, 0.1),
-            steps,
-            config.meta_batch,
-            config.clip,
-            config.mapping,
-            config.validate_every,
-            config.validation_tasks,
-            seeds_of(config).train,
-        )
+        outer = outer_of(self._config, steps)
         trained = meta_train_on(learner, stores, self._sizes, outer, run=self._own, phase=phase)
         return trained.best_state.meta_params
 
