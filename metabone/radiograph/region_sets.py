@@ -58,15 +58,28 @@ def _wrist(name: str, field: float, ahead: float, thumbwards: float = 0.0) -> Re
 _RADIUS = _wrist("radius", 0.17, -0.03, 0.055)
 _ULNA = _wrist("ulna", 0.14, -0.03, -0.065)
 
+_MIN_KANG = (
+    _distal(REGION_NAMES[0], "thumb"),
+    _distal(REGION_NAMES[1], "middle"),
+    _distal(REGION_NAMES[2], "ring"),
+    _proximal(REGION_NAMES[3], "middle"),
+    _proximal(REGION_NAMES[4], "ring"),
+    _proximal(REGION_NAMES[5], "thumb"),
+)
+_WRIST = _wrist("wrist", 0.34, -0.02)
+_CARPALS = _wrist("carpals", 0.34, 0.09)
+
 REGION_SETS: dict[str, tuple[Region, ...]] = {
     # Min and Kang 2018: thumb, middle and ring finger; see `regions.REGION_NAMES`.
-    "min_kang_6": (
-        _distal(REGION_NAMES[0], "thumb"),
-        _distal(REGION_NAMES[1], "middle"),
-        _distal(REGION_NAMES[2], "ring"),
-        _proximal(REGION_NAMES[3], "middle"),
-        _proximal(REGION_NAMES[4], "ring"),
-        _proximal(REGION_NAMES[5], "thumb"),
+    "min_kang_6": _MIN_KANG,
+    # The same with what else a reader of bone age looks at.
+    "hand_11": (
+        *_MIN_KANG,
+        _middle("third finger, middle phalanx", "middle"),
+        _middle("fourth finger, middle phalanx", "ring"),
+        _proximal("second finger, proximal phalanx", "index"),
+        _WRIST,
+        _CARPALS,
     ),
     # Fishman 1982: the sites of the eleven skeletal maturity indicators.
     "fishman_6": (
@@ -93,8 +106,8 @@ REGION_SETS: dict[str, tuple[Region, ...]] = {
         _distal("distal phalanx III", "middle"),
         _distal("distal phalanx V", "little"),
     ),
-    "wrist": (_wrist("wrist", 0.34, -0.02),),
-    "carpals": (_wrist("carpals", 0.34, 0.09),),
+    "wrist": (_WRIST,),
+    "carpals": (_CARPALS,),
 }
 """Sets of regions by name; fields as measured on real hands."""
 

@@ -64,6 +64,7 @@ def train(
     validate_every: int | None = None,
     best_metric: str = "accuracy",
     best_mode: str = "max",
+    settled: Callable[[tuple[Mapping[str, Any], ...]], bool] | None = None,
     checkpoints: Checkpoints | None = None,
     metrics: MetricsWriter | None = None,
     phase: str = "meta",
@@ -90,6 +91,7 @@ def train(
       validate_every: steps between validations; None for one at the end. The end is always one.
       best_metric: which of them chooses the best state; ties go to the earlier.
       best_mode: `'max'` or `'min'`.
+      settled: from the history of validations to whether training ends here, before `steps`.
       checkpoints: where the state is kept; None to keep it in memory alone.
       metrics: where metrics are written.
       phase: name of this training in messages and metrics.
@@ -129,13 +131,14 @@ def train(
 
     line = ProgressLine(phase, at.step, steps, progress)
     try:
-        if at.step < steps:
+        done = at.step == steps or _is_settled(settled, at)
+        if not done:
             if at.step:
                 line.say(f"{phase}: continuing after step {at.step} of {steps}")
             fused = FusedSteps(step, state, data, seed, min(window, steps))
             compile_seconds = fused.compile_seconds
         length = 1
-        while at.step < steps:
+        while not done:
             boundary = _next_boundary(at.step, steps, validate_every)
             ran = fused.run(state, at.step, min(length, window, boundary - at.step))
             state = ran.state
@@ -164,7 +167,8 @@ def train(
                 if at.best_value is None or _better(value, at.best_value, best_mode):
                     at = dataclasses.replace(at, best_step=at.step, best_value=value)
                     best_state = owned(state)
-            if checkpoints is not None and (validated or at.step == steps or checkpoints.due()):
+            done = at.step == steps or (validated and _is_settled(settled, at))
+            if checkpoints is not None and (validated or done or checkpoints.due()):
                 seconds = seconds_before + time.perf_counter() - entered
                 at = dataclasses.replace(at, seconds=seconds)
                 checkpoints.save(state, at)
@@ -193,6 +197,10 @@ def _check(steps, window, validate_every, best_mode):
         raise ValueError(f"validate_every (={validate_every}) must be at least 1")
     if best_mode not in ("max", "min"):
         raise ValueError(f"best_mode (={best_mode!r}) must be 'max' or 'min'")
+
+
+def _is_settled(settled, at: Progress) -> bool:
+    return settled is not None and bool(at.history) and settled(at.history)
 
 
 def _seed_array(seed):
