@@ -34,7 +34,7 @@ class SmiSettings(FilmNetSettings):
     )
     regions: str = _films(
         "min_kang_6",
-        "Regions of real films: min_kang_6, fishman_6, rus_13, wrist, carpals; or hand, the whole "
+        "Regions of real films: min_kang_6, hand_11, fishman_6, rus_13, wrist, carpals; or hand, the whole "
         "hand as one.",
     )
     key_points: str = _films(

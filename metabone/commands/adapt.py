@@ -22,6 +22,7 @@ takes 10 to 30 seconds on two cores for up to 100 films.
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from metabone import workflows
 from metabone.commands.command import Call, Command
@@ -57,12 +58,18 @@ class AdaptSettings:
     backbone_weights: str = setting(
         "", "File of its published weights, safetensors or Keras .h5.", "Model"
     )
+    backbone_crops: int = setting(
+        1,
+        "Crops of a film that its features are the mean of: 1 (the whole film), 5 (corners and "
+        "middle) or 10 (mirrored too).",
+        "Model",
+    )
     arm: str = setting(
         "", "Which learner of a run that has several; by default its first.", "Model"
     )
     regions: str = setting(
         "",
-        "Which regions of hands are read, each by itself: min_kang_6, fishman_6, rus_13, wrist or "
+        "Which regions of hands are read, each by itself: min_kang_6, hand_11, fishman_6, rus_13, wrist or "
         "carpals; empty for films as a whole.",
         "Hands",
     )
@@ -101,7 +108,8 @@ def main(call: Call) -> None:
         if not getattr(config, name):
             raise InputError(f"--{name} is missing; --help says what it is")
     learner = _learner_of(config, call.given)
-    if learner == config.from_ and learner not in _SHIPPED and not Path(config.from_).is_dir():
+    named = learner == config.from_ and learner not in _SHIPPED
+    if named and not Path(config.from_).is_dir():
         close = did_you_mean(config.from_, _SHIPPED)
         raise InputError(f"--from={config.from_}: no such folder{close}")
     check_choice(config, "sex", ("no", "use"))
@@ -111,7 +119,8 @@ def main(call: Call) -> None:
     films = own_films.read_labelled_films(config.films)
     for line in own_films.films_in_words(films):
         print(line)
-    print(f"Learner: {learner}{config.arm and f', {config.arm}'}", flush=True)
+    about = learner if isinstance(learner, str) else learner.about["learner"]
+    print(f"Learner: {about}{config.arm and f', {config.arm}'}", flush=True)
     model = workflows.adapt(
         films,
         learner=learner,
@@ -131,18 +140,24 @@ def main(call: Call) -> None:
     print(f"\nmodel: {model.save(out)}")
 
 
-def _learner_of(config: AdaptSettings, given: Sequence[str]) -> str:
+def _learner_of(config: AdaptSettings, given: Sequence[str]) -> Any:
     if not config.backbone and not config.backbone_weights:
+        if config.backbone_crops != 1:
+            raise InputError(
+                f"--backbone_crops={config.backbone_crops}: is for --backbone, which is not given"
+            )
         return config.from_
     # Networks are imported where one of them is named: no `--help` waits for them.
     from metabone.nets.published_backbones import BACKBONES
+    from metabone.workflows.backbone_learner import backbone_learner
 
     if "from_" in given or config.arm:
         raise InputError("--backbone: leave out --from and --arm, which name another learner")
     check_choice(config, "backbone", BACKBONES)
     if not Path(config.backbone_weights).is_file():
         raise InputError(f"--backbone_weights={config.backbone_weights}: no such file")
-    return f"{config.backbone}:{config.backbone_weights}"
+    name = f"{config.backbone}:{config.backbone_weights}"
+    return backbone_learner(name, ordered=config.ordered, crops=config.backbone_crops)
 
 
 COMMAND = Command("adapt", "A model of your own labelled films.", __doc__, AdaptSettings, {}, main)

@@ -45,7 +45,7 @@ class PrepareHandsSettings:
     )
     regions: str = setting(
         "min_kang_6",
-        "Which regions a film must show: min_kang_6, fishman_6, rus_13, wrist or carpals.",
+        "Which regions a film must show: min_kang_6, hand_11, fishman_6, rus_13, wrist or carpals.",
         "Hands",
     )
     keep_names: bool = setting(
