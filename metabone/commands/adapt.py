@@ -69,8 +69,8 @@ class AdaptSettings:
     )
     regions: str = setting(
         "",
-        "Which regions of hands are read, each by itself: min_kang_6, hand_11, fishman_6, rus_13, wrist or "
-        "carpals; empty for films as a whole.",
+        "Which regions of hands are read, each by itself: min_kang_6, hand_11, fishman_6, "
+        "rus_13, wrist or carpals; empty for films as a whole.",
         "Hands",
     )
     key_points: str = setting(
