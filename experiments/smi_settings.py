@@ -34,8 +34,8 @@ class SmiSettings(FilmNetSettings):
     )
     regions: str = _films(
         "min_kang_6",
-        "Regions of real films: min_kang_6, hand_11, fishman_6, rus_13, wrist, carpals; or hand, the "
-        "whole hand as one.",
+        "Regions of real films: min_kang_6, hand_11, fishman_6, rus_13, wrist, carpals; or hand, "
+        "the whole hand as one.",
     )
     key_points: str = _films(
         "", "What finds them: folder of a key-points run, or its file; by default metabone's own."
