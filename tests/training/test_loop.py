@@ -249,3 +249,24 @@ def test_arguments_out_of_range_are_named(changes, message):
 def test_a_metric_that_is_no_scalar_is_named():
     with pytest.raises(ValueError, match=r"metric 'm' must be a scalar, but has shape \(2,\)"):
         train(lambda s, d, k, i: (s, {"m": jnp.ones(2)}), start(), (), steps=1, seed=0)
+
+
+def test_a_training_that_has_settled_ends_there_and_a_restart_adds_nothing(tmp_path):
+    def twice(history):
+        return len(history) == 2
+
+    def settle(checkpoints):
+        return run(
+            validate=lambda state: {"accuracy": -jnp.abs(state["at"])},
+            validate_every=5,
+            settled=twice,
+            checkpoints=checkpoints,
+        )
+
+    first = settle(Checkpoints(tmp_path))
+    assert [each["step"] for each in first.history] == [5, 10]
+    assert first.state["at"] == follow_in_numpy(10, 3)[0]
+    again = settle(Checkpoints(tmp_path))
+    assert again.compile_seconds == 0
+    assert again.state["at"] == first.state["at"]
+    assert again.best_step == first.best_step
