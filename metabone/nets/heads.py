@@ -10,6 +10,7 @@ from metabone.errors import InputError
 from metabone.nets.layers import FullyConnected
 from metabone.nets.network import Apply, Network, NormStats, Params
 from metabone.nets.ordinal import OrdinalHead
+from metabone.nets.row_below import shape_above, split_row
 
 
 def with_head(
@@ -117,27 +118,13 @@ def _joined(of_body: Apply, average: bool, weight: float | None) -> Apply:
         if weight is None:
             features, stats = of_body(params, norm_stats, images, use_batch_stats)
             return flat_features(features, average), stats
-        _check_row(images.shape[1:])
-        seen, known = images[..., :-1, :, :], images[..., -1, 0, 0]
+        seen, known = split_row(images)
         features, stats = of_body(params, norm_stats, seen, use_batch_stats)
-        once = weight * known.reshape(len(images), -1)[:, :1]
-        return jnp.concatenate([flat_features(features, average), once], axis=-1), stats
+        return jnp.concatenate([flat_features(features, average), weight * known], axis=-1), stats
 
     return look
 
 
 def _body_shape(image_shape: tuple[int, ...], weight: float | None) -> tuple[int, ...]:
     """The shape of an image, of which the row below is not the body's."""
-    if weight is None:
-        return image_shape
-    _check_row(image_shape)
-    *before, height, width, channels = image_shape
-    return (*before, height - 1, width, channels)
-
-
-def _check_row(image_shape: tuple[int, ...]) -> None:
-    if len(image_shape) < 3 or image_shape[-3] < 2:
-        raise InputError(
-            f"images of shape {tuple(image_shape)}: expected [..., H + 1, W, C], the last row what "
-            "is known beside the image"
-        )
+    return image_shape if weight is None else shape_above(image_shape)

@@ -29,8 +29,8 @@ class Preprocessing(NamedTuple):
     """
 
     size: int
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    deviation: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    deviation: tuple[float, ...] = (0.5, 0.5, 0.5)
     interpolation: Interpolation = "bicubic"
 
 
@@ -58,14 +58,26 @@ def preparation(
     if grey not in ("repeat", "sum"):
         raise InputError(f"grey {grey!r}: expected 'repeat' or 'sum'")
     if grey == "sum":
-        mean, deviation = ((float(np.mean(of)),) for of in (expected.mean, expected.deviation))
-        expected = expected._replace(mean=mean, deviation=deviation)
+        expected = of_grey(expected)
     line = (
         f"{'grey' if grey == 'sum' else 'RGB'}, {expected.interpolation} to {expected.size} pixels "
         f"a side of the middle {crop:g}, / 255, less {_of(expected.mean)}, "
         f"over {_of(expected.deviation)}"
     )
     return partial(_prepare, expected=expected, crop=crop), line
+
+
+def of_grey(expected: Preprocessing) -> Preprocessing:
+    """What a network expects of grey images whose first kernel is summed over its channels.
+
+    Args:
+      expected: of three channels.
+
+    Returns:
+      The same of one: the channels' average mean and average deviation.
+    """
+    mean, deviation = ((float(np.mean(of)),) for of in (expected.mean, expected.deviation))
+    return expected._replace(mean=mean, deviation=deviation)
 
 
 def _of(numbers: tuple[float, ...]) -> str:

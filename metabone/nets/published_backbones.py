@@ -89,6 +89,7 @@ class PublishedBackbone(NamedTuple):
       size: pixels a side of prepared images.
       preprocessing: what `prepare` does, for a record.
       sha256: of the file.
+      expected: what the weights were trained on, but of `size`.
     """
 
     network: Network
@@ -98,6 +99,7 @@ class PublishedBackbone(NamedTuple):
     size: int
     preprocessing: str
     sha256: str
+    expected: Preprocessing
 
 
 def load_backbone(
@@ -109,6 +111,7 @@ def load_backbone(
     crop: float = 1.0,
     grey: Grey = "repeat",
     width: float = 1.0,
+    maps: bool = False,
 ) -> PublishedBackbone:
     """Reads a published backbone from a safetensors or Keras HDF5 file; nothing is unpickled.
 
@@ -123,6 +126,8 @@ def load_backbone(
       crop: see `preprocessing.preparation`.
       grey: likewise; with `sum` the network takes grey images alone.
       width: multiplies all channels; the published files have 1.
+      maps: whether the body ends in its last maps `[n, h, w, c]`, rather than in their means; of
+        convolutional networks but VGG16.
 
     Returns:
       The network, its weights, and what belongs to them.
@@ -139,14 +144,17 @@ def load_backbone(
     expected = expected._replace(size=size or expected.size)
     prepare, line = preparation(expected, crop, grey)
     if name == "vgg16":
-        if classifier or grey == "sum" or width != 1:
-            raise InputError("vgg16 is read without classifier, sum of its kernel or width")
+        if classifier or grey == "sum" or width != 1 or maps:
+            raise InputError("vgg16 is read without classifier, sum of its kernel, width or maps")
         return _vgg16(path, expected, crop)
+    if maps and name in DINOV2_LAYOUTS:
+        raise InputError(f"{name} has no maps: expected a convolutional network")
     recipe, path = _RECIPES[name], Path(path)
     with open_tensors(path, below="model_weights") as file:
         layout = recipe.layout(file.tensors, file.kind, classifier)
         classes = _classes(path, layout, file.tensors) if classifier else 0
-        network = recipe.network(classes, width=width, **layout.options)
+        ends = {"average": False} if maps else {}
+        network = recipe.network(classes, width=width, **layout.options, **ends)
         shapes = jax.eval_shape(
             lambda key: network.init(key, (expected.size, expected.size, 3)), jax.random.key(0)
         )
@@ -155,7 +163,7 @@ def load_backbone(
     if grey == "sum":
         _sum_first({"params": params}, recipe.stem)
     return PublishedBackbone(
-        _in_turn(network), params, norm_stats, prepare, expected.size, line, file.sha256
+        _in_turn(network), params, norm_stats, prepare, expected.size, line, file.sha256, expected
     )
 
 
@@ -179,6 +187,7 @@ def _vgg16(path: str | os.PathLike, expected: Preprocessing, crop: float) -> Pub
         f"{expected.interpolation} to {expected.size} pixels a side of the middle {crop:g}, "
         f"{found.preprocessing}",
         found.sha256,
+        expected,
     )
 
 
