@@ -138,6 +138,28 @@ def _number(name: str) -> str:
     return match[1] if match else ""
 
 
+def sex_of_cell(cell: str, where: str) -> str:
+    """The sex that a cell tells, in capitals or not.
+
+    Args:
+      cell: `F`, `female`, `M`, `male`, `U`, `unknown` or nothing.
+      where: names its row in messages.
+
+    Returns:
+      `F`, `M`, or empty where it is not known.
+
+    Raises:
+      InputError: it is something else.
+
+    >>> sex_of_cell("Female", "line 2")
+    'F'
+    """
+    sex = _SEX.get(cell.lower())
+    if sex is None:
+        raise InputError(f"{where}: sex {cell!a} is neither F nor M nor U nor empty")
+    return sex
+
+
 def check_unmatched(count: int, total: int, message: str) -> None:
     """Refuses to leave out more than a share of films or rows, as their names hardly fit then.
 
@@ -195,10 +217,7 @@ def _sex(cells: dict[str, str], where: str) -> str:
         if sex is None:
             raise InputError(f"{where}: male {cells['male']!a} is neither True nor False nor empty")
         return sex
-    sex = _SEX.get(cells.get("sex", "").lower())
-    if sex is None:
-        raise InputError(f"{where}: sex {cells['sex']!a} is neither F nor M nor U nor empty")
-    return sex
+    return sex_of_cell(cells.get("sex", ""), where)
 
 
 def _check_months(labels: Sequence[HandLabel], place: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from metabone.datasets import reading
+from metabone.datasets.hand_labels import MOST_UNMATCHED
 from metabone.datasets.prepared_hands import in_words
 from metabone.datasets.source import (
     IMAGE_KINDS,
@@ -51,7 +52,7 @@ class Held(NamedTuple):
       source: as given.
       what: it holds, in words.
       names: `n` names of images.
-      labels: `n` classes; of ages those of the usual cuts.
+      labels: `n` classes; of ages those of the usual cuts, of chest films the sex.
       ages: `n` months, of hands with ages; else empty.
       parts: `n` parts such as train, or empty.
       groups: `n` patients, or empty where the source does not tell them apart.
@@ -95,6 +96,9 @@ def open_held(text: str, data_dir: str | None = None) -> Iterator[Held]:
     source = parse_source(text)
     if source.kind in ("rsna", "hands"):
         with _rsna(source) if source.kind == "rsna" else _hands(source) as held:
+            yield held
+    elif source.kind == "chest":
+        with _chest(source) as held:
             yield held
     elif source.text in ("simulated:smi", "simulated:hands"):
         yield _simulated_films(source)
@@ -183,6 +187,26 @@ def _hands(source: Source) -> Iterator[Held]:
         copies=_TOGETHER,
         read=lambda row: Seen(prepared.read_film(labels[row].id), "PNG L"),
     )
+
+
+@contextlib.contextmanager
+def _chest(source: Source) -> Iterator[Held]:
+    from metabone.datasets.chest import list_chest_films
+
+    with list_chest_films(source.path) as (rows, files, _, told):
+        yield Held(
+            source=source.text,
+            what="chest films with the ages of their patients, by sex",
+            names=tuple(files[row.id].name for row in rows),
+            labels=tuple(row.sex or "unknown" for row in rows),
+            ages=tuple(row.months for row in rows),
+            parts=(),
+            groups=tuple(row.patient for row in rows),
+            notes=told,
+            ambiguous=MOST_UNMATCHED,
+            copies=_TOGETHER,
+            read=lambda row: _picture(files[rows[row].id].read(), files[rows[row].id].where()),
+        )
 
 
 def _by_age(months: tuple[float, ...]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,16 +13,12 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from metabone.datasets import reading
-from metabone.datasets.archives import Members, litter_in, open_members
-from metabone.datasets.class_folders import is_text, passed_in_words
+from metabone.datasets.archives import Members, open_members
+from metabone.datasets.class_folders import passed_in_words
+from metabone.datasets.film_files import check_id, files_by_id, without_partner
 from metabone.datasets.film_groups import kept_together
 from metabone.datasets.fingerprints import check_one_label, content_sha256, image_fingerprints
-from metabone.datasets.hand_labels import (
-    HandLabel,
-    check_unmatched,
-    read_hand_labels,
-    with_names_of_files,
-)
+from metabone.datasets.hand_labels import HandLabel, read_hand_labels, with_names_of_files
 from metabone.datasets.prepared import RecordBuilder, Records, prepare
 from metabone.datasets.progress import progress
 from metabone.datasets.stated import NOT_STATED, SOURCE_FILE, stated_by
@@ -33,8 +28,6 @@ from metabone.radiograph.films import FilmSet, spread_over_classes
 from metabone.radiograph.stages import MONTH_CUTS, check_cuts, month_names, stages_by_months
 
 EXAMPLE_EDGE = 512
-_IMAGE_NAME = re.compile(r"(.+)\.(jpe?g|jfif|png|tiff?|bmp|webp|gif)", re.IGNORECASE)
-_ID = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class Rsna(RecordBuilder):
@@ -137,6 +130,41 @@ def load(
     )
 
 
+class WholeFilms(NamedTuple):
+    """The films of `load` as they came, of any sizes.
+
+    Attributes:
+      ids: `[N]` str, in the order of `load`.
+      films: `[H, W]` uint8 each, decoded one at a time; to be gone through once.
+    """
+
+    ids: np.ndarray
+    films: Iterator[np.ndarray]
+
+
+def whole_films(path: Path, *, data_dir: str | None = None) -> WholeFilms:
+    """Reads films without resizing them; takes what `load` does.
+
+    Args:
+      path: The folder of `labels.csv` and `images.zip` or `images/`.
+      data_dir: Where prepared records lie, see `data_dir.resolve_data_dir`.
+
+    Returns:
+      The films.
+
+    Raises:
+      InputError: Something is missing, unreadable or does not fit together.
+    """
+    records, _, _ = _records(path, data_dir)
+    ids = [record["id"].decode() for record in records]
+    bits = max(record["bits"] for record in records)
+    films = (
+        np.asarray(reading.decode(record["image"], f"{path}: film {name}", 1, bits=bits).image)
+        for name, record in zip(ids, records, strict=True)
+    )
+    return WholeFilms(np.asarray(ids), films)
+
+
 class ListedFilms(NamedTuple):
     """Films with their labels, none of which has been decoded.
 
@@ -173,8 +201,7 @@ def list_films(path: Path) -> Iterator[ListedFilms]:
     if given[0].bone_age_months is None:
         raise InputError(f"{labels}: its first line must name bone_age_months")
     for row in given:
-        if not _ID.fullmatch(row.id):
-            raise InputError(f"{labels}: id {row.id!a} must be letters, digits, '_', '.' or '-'")
+        check_id(row.id, labels)
     with _open_images(path) as members:
         yield _match(given, members, labels)
 
@@ -231,38 +258,18 @@ def _open_images(path: Path) -> Iterator[Members]:
 
 def _match(rows: Sequence[HandLabel], members: Members, labels: Path) -> ListedFilms:
     """The file of each row that has one, in order of the rows; and what is left out."""
-    file_of: dict[str, str] = {}
-    passed = Counter(map(litter_in, members.passed_over))
-    for name in members.names:
-        base = name.rsplit("/", 1)[-1]
-        if is_text(base):
-            passed[base] += 1
-            continue
-        match = _IMAGE_NAME.fullmatch(base)
-        if not match:
-            raise InputError(f"{members.where(name)}: expected only <id>.jpg, <id>.png or alike")
-        if match[1] in file_of:
-            raise InputError(f"{members.where(name)}: a second image of '{match[1]}'")
-        file_of[match[1]] = name
+    file_of, passed = files_by_id(members)
     rows, renamed = with_names_of_files(rows, file_of.keys(), labels)
     known = {row.id for row in rows}
     told = (
         *renamed,
-        _unmatched("rows", sorted(known - set(file_of)), len(rows), "image", members.path),
-        _unmatched("images", sorted(set(file_of) - known), len(file_of), "row", labels),
+        without_partner("rows", sorted(known - set(file_of)), len(rows), "image", members.path),
+        without_partner("images", sorted(set(file_of) - known), len(file_of), "row", labels),
         passed_in_words(passed),
     )
     files = {row.id: file_of[row.id] for row in rows if row.id in file_of}
     rows = tuple(row for row in rows if row.id in files)
     return ListedFilms(rows, files, members, tuple(filter(None, told)))
-
-
-def _unmatched(what: str, names: Sequence[str], total: int, lack: str, place: Path) -> str:
-    if not names:
-        return ""
-    note = f"{len(names)} of {total} {what} have no {lack}"
-    check_unmatched(len(names), total, f"{place}: {note} (the first is {names[0]!a})")
-    return f"{note} and are left out"
 
 
 def _whole_film(data: bytes, where: str, bits: int) -> np.ndarray:

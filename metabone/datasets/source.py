@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KINDS = {
     "rsna": "rsna:DIR, hand films: labels.csv with images.zip or images/",
     "hands": "hands:DIR, hand films that metabone prepare-hands wrote",
+    "chest": "chest:DIR, chest films with ages of patients: labels.csv, or the NIH's, with images",
     "folder": "folder:PATH, labelled images: a folder or zip with one folder a class",
     "tiny_imagenet": "tiny_imagenet:PATH, the official zip or its folder, at any image size",
     "mini_imagenet": "mini_imagenet:PATH, images/ with train.csv and so on, or train.zip and so on",

@@ -95,7 +95,7 @@ class FilmTarget(NamedTuple):
         if source.kind == "simulated" or (source.kind, self.regions) == ("rsna", WHOLE_HAND):
             cut = {} if self.regions == WHOLE_HAND else {"regions": self.regions}
             films = load_films(source, hands=self.hands, **cut, **options)
-        elif self.regions == WHOLE_HAND:
+        elif self.regions == WHOLE_HAND and source.kind == "hands":
             raise InputError(f"--regions={WHOLE_HAND}: {source} are hands cut into regions already")
         else:
             # Prepared once and kept, however often they are read.

@@ -312,7 +312,8 @@ def _too_few(classes: Counter[str], needed: int, what: str) -> str:
 
 
 def _unlike(classes: Counter[str]) -> str:
-    (most, largest), *_, (least, smallest) = classes.most_common()
+    ranked = classes.most_common()
+    (most, largest), (least, smallest) = ranked[0], ranked[-1]
     if largest <= _UNLIKE * smallest:
         return ""
     return f"classes of unlike size: {most} {largest}, {least} {smallest}"
