@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 
 from metabone.errors import InputError
+from metabone.nets.crops import CROPS, mean_of_crops, whole_size
 from metabone.nets.dinov2 import dinov2
 from metabone.nets.dinov2_names import DINOV2_LAYOUTS
 from metabone.nets.efficientnet import efficientnet_lite0
@@ -80,8 +81,9 @@ class PublishedBackbone(NamedTuple):
     """A published network with the weights of a file.
 
     Attributes:
-      network: from prepared images to features `[n, D]`, or with its classifier to logits. By
-        stored statistics, on a CPU, it takes one image after the other.
+      network: from prepared images to features `[n, D]`, or with its classifier to logits; of
+        several crops their mean. By stored statistics, on a CPU, it takes one image after the
+        other.
       params: its parameters, NumPy float32.
       norm_stats: its stored statistics, to be used as they are; `{}` without batch normalisation.
       prepare: from uint8 images to what the weights were trained on, see
@@ -109,6 +111,7 @@ def load_backbone(
     classifier: bool = False,
     size: int | None = None,
     crop: float = 1.0,
+    crops: int = 1,
     grey: Grey = "repeat",
     width: float = 1.0,
     maps: bool = False,
@@ -122,8 +125,10 @@ def load_backbone(
       name: one of `BACKBONES`.
       path: The file; tensors of float16, bfloat16, float32 or float64.
       classifier: whether the network ends in the file's classes; otherwise in features.
-      size: pixels a side of prepared images; None for what the weights were trained on.
+      size: pixels a side of what the network looks at; None for what the weights were trained on.
       crop: see `preprocessing.preparation`.
+      crops: how many crops of an image outputs are the mean of, one of `crops.CROPS`; with more
+        than one, prepared images are 8 / 7 as large a side.
       grey: likewise; with `sum` the network takes grey images alone.
       width: multiplies all channels; the published files have 1.
       maps: whether the body ends in its last maps `[n, h, w, c]`, rather than in their means; of
@@ -140,12 +145,19 @@ def load_backbone(
         raise InputError(f"backbone {name!r}: expected one of {', '.join(BACKBONES)}")
     if size is not None and size < 1:
         raise InputError(f"size (={size}): expected at least 1")
+    if crops not in CROPS:
+        raise InputError(f"crops (={crops}): expected one of {', '.join(map(str, CROPS))}")
+    if crops > 1 and (crop != 1 or maps):
+        raise InputError(f"crops (={crops}): expected neither a crop of the middle nor maps beside")
     expected = _IMAGENET if name == "vgg16" else _RECIPES[name].preprocessing
-    expected = expected._replace(size=size or expected.size)
+    seen = size or expected.size
+    expected = expected._replace(size=whole_size(seen, crops))
     prepare, line = preparation(expected, crop, grey)
     if name == "vgg16":
-        if classifier or grey == "sum" or width != 1 or maps:
-            raise InputError("vgg16 is read without classifier, sum of its kernel, width or maps")
+        if classifier or grey == "sum" or width != 1 or crops > 1 or maps:
+            raise InputError(
+                "vgg16 is read without classifier, sum of its kernel, width, crops or maps"
+            )
         return _vgg16(path, expected, crop)
     if maps and name in DINOV2_LAYOUTS:
         raise InputError(f"{name} has no maps: expected a convolutional network")
@@ -155,15 +167,17 @@ def load_backbone(
         classes = _classes(path, layout, file.tensors) if classifier else 0
         ends = {"average": False} if maps else {}
         network = recipe.network(classes, width=width, **layout.options, **ends)
-        shapes = jax.eval_shape(
-            lambda key: network.init(key, (expected.size, expected.size, 3)), jax.random.key(0)
-        )
+        shapes = jax.eval_shape(lambda key: network.init(key, (seen, seen, 3)), jax.random.key(0))
         trees = dict(zip(("params", "norm_stats"), shapes, strict=True))
         params, norm_stats = read_layout(path, file, layout, trees)
     if grey == "sum":
         _sum_first({"params": params}, recipe.stem)
+    network = _in_turn(network)
+    if crops > 1:
+        network = mean_of_crops(network, seen, crops)
+        line += f", the mean of {crops} crops of {seen}"
     return PublishedBackbone(
-        _in_turn(network), params, norm_stats, prepare, expected.size, line, file.sha256, expected
+        network, params, norm_stats, prepare, expected.size, line, file.sha256, expected
     )
 
 

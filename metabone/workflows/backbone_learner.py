@@ -17,12 +17,13 @@ def is_backbone(learner: str) -> bool:
     return learner.partition(":")[0] in BACKBONES
 
 
-def backbone_learner(learner: str, *, ordered: bool = False) -> Trained:
+def backbone_learner(learner: str, *, ordered: bool = False, crops: int = 1) -> Trained:
     """The probe on a published backbone's features, or the ordinal probe where classes are stages.
 
     Args:
       learner: `NAME:FILE`, see `nets.published_backbones.load_backbone`.
       ordered: whether classes are stages.
+      crops: of an image, whose features are averaged; see `nets.crops`.
 
     Returns:
       It, of images of three channels; grey ones are repeated.
@@ -33,15 +34,16 @@ def backbone_learner(learner: str, *, ordered: bool = False) -> Trained:
     name, _, file = learner.partition(":")
     if not file:
         raise InputError(f"backbone {name}: expected {name}:FILE with its published weights")
-    found = load_backbone(name, file)
+    found = load_backbone(name, file, crops=crops)
 
     def learner_for(ways: int) -> MetaLearner:
         if ordered:
             return ordinal_probe(found.network, ways)
         return probe(found.network, ways, norm="running")
 
+    seen = name if crops == 1 else f"{name}, the mean of {crops} crops,"
     about = {
-        "learner": f"{name} and {'an ordinal probe' if ordered else 'a probe'}",
+        "learner": f"{seen} and {'an ordinal probe' if ordered else 'a probe'}",
         "source": f"published weights, {Path(file).name}, sha256 {found.sha256[:12]}",
         "kind": "real",
         "ways": "any",

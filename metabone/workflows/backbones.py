@@ -153,21 +153,23 @@ def pretrained_backbone(
     return _frozen(config, trained.best_state)
 
 
-def published_backbone(name: str, weights: str) -> Backbone:
+def published_backbone(name: str, weights: str, crops: int = 1) -> Backbone:
     """A published network with the weights of a file.
 
     Args:
       name: vgg16, or one of `nets.published_backbones.BACKBONES`.
       weights: the file.
+      crops: of an image, whose features are averaged; see `nets.crops`.
 
     Raises:
-      InputError: the file is not of that network.
+      InputError: the file is not of that network, or vgg16, whose last maps are the features, and
+        several crops.
     """
-    if name == "vgg16":
+    if name == "vgg16" and crops == 1:
         found = load_vgg16(weights)
         network = vgg16(0, width=found.width, widths=(), batch_norm=found.batch_norm)
     else:
-        found = load_backbone(name, weights)
+        found = load_backbone(name, weights, crops=crops)
         network = found.network
     identity = weights_sha256(found.params, found.norm_stats, name, found.preprocessing)
     return Backbone(network, found.params, found.norm_stats, found.prepare, identity)
@@ -176,7 +178,7 @@ def published_backbone(name: str, weights: str) -> Backbone:
 def given_backbone(config: LearnerSettings, trained: Path | None) -> Backbone | None:
     """The backbone of a file, of a pretrain run, or of the run whose learners are used, if any."""
     if config.backbone_weights:
-        return published_backbone(config.backbone, config.backbone_weights)
+        return published_backbone(config.backbone, config.backbone_weights, config.backbone_crops)
     folder = Path(config.pretrained) if config.pretrained else trained
     return None if folder is None else _trained_backbone(config, folder)
 

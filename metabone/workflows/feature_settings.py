@@ -62,6 +62,11 @@ class FeatureSettings(LearnerSettings):
     queries: int = _table(15, "Query images a class.")
     draws: int = _table(600, "Draws of images that a figure is the mean of.")
 
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The published backbones whose features are learned on."""
+        return tuple(entry.partition(":")[0] for entry in self.backbones if ":" in entry)
+
 
 def check_features(config: FeatureSettings) -> None:
     """Raises `InputError` for settings that cannot be, before anything is read or compiled."""

@@ -104,7 +104,7 @@ class _Table:
 
     def on_backbone(self, entry: str) -> None:
         """All learners on the features of one backbone, on every target."""
-        name = entry.partition(":")[0]
+        name = _called(entry, self._config.backbone_crops)
         again = name in OWN_BACKBONES  # another training has other features
         wanted = [
             learning
@@ -160,7 +160,7 @@ class _Table:
         if learning in FITTED:
             params = learner.init(jax.random.key(0), shape)
             return _Learned(learning, name, make, params, again, config.draws)
-        phase = f"{learning}_{name}"
+        phase = f"{learning}_{name}".replace(" ", "_")
         params = self._meta_train(learner, meta, config.feature_steps, phase)
         learner_for = up_to(learner, config.ways) if needs_as_many_ways(learning) else make
         return _Learned(learning, name, learner_for, params, True, config.draws)
@@ -184,7 +184,7 @@ class _Table:
             return pretrained_backbone(config, self._data.parts.train, self._own)
         if name == "random":
             return _untrained(config)
-        return published_backbone(name, file)
+        return published_backbone(name, file, config.backbone_crops)
 
     def _labels(self, learning: str, model: str, shots: int, target: TargetSet) -> dict[str, Any]:
         return {"learning": learning, "model": model, "shots": shots, "target": target.name}
@@ -262,6 +262,12 @@ class _Table:
                 accuracy = np.mean([(r.votes[:, 0] == r.truth).mean() for r in first])
                 row |= {"to_probe": row["mean"] - float(accuracy), "to_probe_ci95": width}
         self._run.results.replace([row], **labels)
+
+
+def _called(entry: str, crops: int) -> str:
+    """What a backbone's rows are called."""
+    name, _, file = entry.partition(":")
+    return f"{name} {crops} crops" if file and crops > 1 else name
 
 
 def _as_input(values: np.ndarray) -> np.ndarray:

@@ -119,6 +119,8 @@ def describe(config: LearnerSettings) -> str:
     origin = "trained on the meta-training classes"
     if config.backbone_weights:
         origin = f"weights of {Path(config.backbone_weights).name}"
+        if config.backbone_crops > 1:
+            origin += f", the mean of {config.backbone_crops} crops"
     if config.pretrained:
         origin = f"trained by {config.pretrained}"
     return (

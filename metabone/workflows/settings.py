@@ -83,6 +83,11 @@ class LearnerSettings(SeedSettings):
     backbone_weights: str = _network(
         "", "Its published weights, safetensors or Keras .h5, instead of training it."
     )
+    backbone_crops: int = _network(
+        1,
+        "Crops of an image that the features of a published backbone are the mean of: 1 (the whole "
+        "image), 5 (corners and middle) or 10 (mirrored too).",
+    )
     pretrained: str = _network(
         "", "Folder of a finished pretrain run whose backbone is taken instead of training one."
     )
@@ -121,6 +126,11 @@ class LearnerSettings(SeedSettings):
     pretrain_rate: float = _pretrain(1e-3, "Adam's rate, falling to nothing.")
     pretrain_decay: float = _pretrain(0.0, "Its weight decay.")
     pretrain_flip: bool = _pretrain(False, "Mirror every other image while pre-training.")
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The published backbones whose features are learned on."""
+        return (self.backbone,) if self.backbone_weights else ()
 
 
 BACKBONES_OWN = (
@@ -170,6 +180,7 @@ def _check_backbone(config: LearnerSettings) -> None:
         raise InputError("--backbone_weights and --pretrained: name one backbone, not two")
     if config.backbone == "conv4" and config.backbone_weights:
         raise InputError("--backbone_weights: nobody publishes weights of --backbone=conv4")
+    check_crops(config)
     if config.backbone in TRAINABLE:
         return
     # Networks are imported where one of them is named: no `--help` waits for them.
@@ -181,6 +192,24 @@ def _check_backbone(config: LearnerSettings) -> None:
             f"--backbone={config.backbone}: is not trained here; --backbone_weights=FILE names "
             "its published weights"
         )
+
+
+def check_crops(config: Any) -> None:
+    """Raises `InputError` for a number of crops that cannot be, or of which no backbone is asked.
+
+    Args:
+      config: of `backbone_crops`, and the `published` backbones.
+    """
+    if config.backbone_crops == 1:
+        return
+    from metabone.nets.crops import CROPS
+
+    check_choice(config, "backbone_crops", CROPS)
+    given = f"--backbone_crops={config.backbone_crops}"
+    if not config.published:
+        raise InputError(f"{given}: is for published backbones, and none is named")
+    if "vgg16" in config.published:
+        raise InputError(f"{given}: vgg16 is read whole; leave it out")
 
 
 def check_seeds(config: SeedSettings, *more: str) -> None:
@@ -217,11 +246,11 @@ def check_positive(config: Any, names: Sequence[str]) -> None:
             raise InputError(f"--{name}={getattr(config, name)}: expected a number above 0")
 
 
-def check_choice(config: Any, name: str, choices: Sequence[str]) -> None:
+def check_choice(config: Any, name: str, choices: Sequence[str | int]) -> None:
     """Raises `InputError` for a setting that is none of its choices."""
     given = getattr(config, name)
     if given not in choices:
-        raise InputError(f"--{name}={given}: expected one of {', '.join(choices)}")
+        raise InputError(f"--{name}={given}: expected one of {', '.join(map(str, choices))}")
 
 
 def check_shots(shots: Sequence[int]) -> None:

@@ -16,13 +16,15 @@ from metabone.workflows.settings import LearnerSettings, check_learner
 def published(monkeypatch):
     """A small network in the place of any that is published; which were asked for."""
     network, asked = conv_net(0, filters=4), []
-    prepare, line = preparation(Preprocessing(32))
 
-    def load(name, path):
+    def load(name, path, *, crops=1):
         asked.append((name, str(path)))
+        expected = Preprocessing(32)
+        prepare, line = preparation(expected)
+        line += f", {crops} crops"
         trees = network.init(jax.random.key(0), (32, 32, 3))
         params, stats = jax.tree.map(np.asarray, trees)
-        return PublishedBackbone(network, params, stats, prepare, 32, line, "0" * 64)
+        return PublishedBackbone(network, params, stats, prepare, 32, line, "0" * 64, expected)
 
     for module in (backbone_learner, backbones):
         monkeypatch.setattr(module, "load_backbone", load)
@@ -50,6 +52,11 @@ def test_a_published_backbone_is_adapted_to_own_films(published, ordered, head):
     assert np.mean(np.asarray(answers) == np.asarray(labels)) == 1.0
 
 
+def test_what_is_said_of_a_learner_on_several_crops_names_their_number(published):
+    trained = backbone_learner.backbone_learner("resnet18:FILE", crops=10)
+    assert trained.about["learner"] == "resnet18, the mean of 10 crops, and a probe"
+
+
 def test_a_backbone_without_its_file_is_one_line():
     with pytest.raises(InputError, match="resnet18:FILE with its published weights"):
         backbone_learner.backbone_learner("resnet18")
@@ -63,6 +70,9 @@ def test_a_backbone_without_its_file_is_one_line():
         ({"backbone": "dinov2_s14"}, "--backbone_weights=FILE names its published weights"),
         ({"backbone": "conv4", "backbone_weights": "f"}, "nobody publishes"),
         ({"backbone_weights": "f", "pretrained": "run"}, "name one backbone, not two"),
+        ({"backbone_crops": 5}, "--backbone_crops=5: is for published backbones"),
+        ({"backbone_crops": 5, "backbone_weights": "f"}, "vgg16 is read whole"),
+        ({"backbone_crops": 2, "backbone_weights": "f"}, "expected one of 1, 5, 10"),
     ],
 )
 def test_backbones_that_cannot_be_are_refused_before_anything_is_read(changes, said):
@@ -78,5 +88,8 @@ def test_experiments_freeze_the_backbone_that_their_settings_name(published):
     found = backbones.given_backbone(config, None)
     assert published == [("xception", "x.safetensors")]
     other = backbones.published_backbone("resnet50", "x.safetensors")
-    # The same weights under another name are other features.
-    assert found.identity != other.identity
+    config = dataclasses.replace(config, backbone_crops=5)
+    check_learner(config)
+    cropped = backbones.given_backbone(config, None)
+    # The same weights under another name, or on other crops, are other features.
+    assert len({each.identity for each in (found, other, cropped)}) == 3
