@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from metabone.report import page
+from metabone.report.age_rows import ages_in_words
 from metabone.report.point_tables import points_in_words
 from metabone.report.published import MIN_KANG_2018_TABLE_3
 from metabone.report.readings import READINGS, best_rows, readings_of
@@ -64,7 +65,7 @@ def headline(run: Run, show: Presentation) -> str:
 
 def answer(run: Run, show: Presentation) -> str:
     """The comparison that the experiment is about, and where its figures stand beside guessing."""
-    if found := targets_in_words(run.result):
+    if found := targets_in_words(run.result) or ages_in_words(run.result):
         return found
     norms = norms_of(run.result)
     rows = main_rows(run.result, norms[0]) if norms else []

@@ -25,10 +25,12 @@ _VARIABLES = {
     "#300000": "var(--c2)",
     "#400000": "var(--c3)",
 }
-_INK, _SOFT, _LINE, _PAPER, *_COLOURS = _VARIABLES
-_LINES = ("-", "--", ":", "-.")
-_MARKERS = ("o", "s", "^", "D")
-COLOURS, STYLES = len(_COLOURS), len(_LINES)
+INK, SOFT, LINE, PAPER, *PALETTE = _VARIABLES
+"""Colours of text, of what is less than text, of grids and of the ground; those of figures."""
+
+DASHES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "D")
+COLOURS, STYLES = len(PALETTE), len(DASHES)
 """After so many, those of lines repeat."""
 
 _LONGEST_BESIDE = 24
@@ -36,12 +38,12 @@ _SETTINGS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "metabone",
     "font.size": 9,
-    "axes.edgecolor": _SOFT,
-    "axes.labelcolor": _INK,
-    "text.color": _INK,
-    "xtick.color": _SOFT,
-    "ytick.color": _SOFT,
-    "grid.color": _LINE,
+    "axes.edgecolor": SOFT,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "grid.color": LINE,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
@@ -100,7 +102,7 @@ def over_shots(
     """
     columns = 1 if max(len(line.name) for line in lines) > _LONGEST_BESIDE else 2
     legend = -(-len(lines) // columns)
-    with _chart(4.9, 3.0 + 0.2 * legend, alt) as (axes, out):
+    with chart(4.9, 3.0 + 0.2 * legend, alt) as (axes, out):
         ticks = sorted({x for line in lines for x in line.x})
         place = {x: i for i, x in enumerate(ticks)}
         for i, line in enumerate(lines):
@@ -111,9 +113,9 @@ def over_shots(
                 line.y,
                 yerr=line.error,
                 label=line.name,
-                color=_COLOURS[line.colour % len(_COLOURS)],
-                linestyle=_LINES[line.style % len(_LINES)],
-                marker=_MARKERS[line.style % len(_MARKERS)],
+                color=PALETTE[line.colour % len(PALETTE)],
+                linestyle=DASHES[line.style % len(DASHES)],
+                marker=MARKERS[line.style % len(MARKERS)],
                 markersize=5,
                 linewidth=1.6,
                 capsize=3,
@@ -163,12 +165,12 @@ def region_bars(
     # From the top down, all regions together last and half a bar apart.
     places = -np.arange(len(names), dtype=float)
     places[-apart:] -= 0.4
-    with _chart(3.7, 0.9 + 0.3 * len(names), alt) as (axes, out):
-        bars = axes.barh(places, means, 0.72, color=_COLOURS[colour % len(_COLOURS)], alpha=0.5)
+    with chart(3.7, 0.9 + 0.3 * len(names), alt) as (axes, out):
+        bars = axes.barh(places, means, 0.72, color=PALETTE[colour % len(PALETTE)], alpha=0.5)
         for bar in bars[-apart:]:
             bar.set_alpha(1.0)
         axes.errorbar(
-            means, places, xerr=errors, fmt="none", ecolor=_INK, elinewidth=1.1, capsize=2.5
+            means, places, xerr=errors, fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5
         )
         if len(references):
             axes.plot(
@@ -177,13 +179,13 @@ def region_bars(
                 linestyle="none",
                 marker="D",
                 markersize=5.5,
-                markerfacecolor=_PAPER,
-                markeredgecolor=_INK,
+                markerfacecolor=PAPER,
+                markeredgecolor=INK,
             )
         if chance is not None:
-            axes.axvline(chance, color=_SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
+            axes.axvline(chance, color=SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
         axes.set_yticks(places, names)
-        axes.tick_params(axis="y", length=0, labelcolor=_INK)
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.set_xlabel(xlabel)
         axes.set_xlim(0, top)
         axes.grid(axis="x", linewidth=0.6)
@@ -201,16 +203,16 @@ def learning_curve(curve: Curve, ylabel: str, alt: str) -> str:
     Returns:
       An inline SVG.
     """
-    with _chart(3.7, 2.4, alt) as (axes, out):
+    with chart(3.7, 2.4, alt) as (axes, out):
         steps, values = thin(*finite(*curve.training))
         if len(steps):
-            axes.plot(steps, values, color=_COLOURS[0], alpha=0.25, linewidth=0.8)
-            axes.plot(steps, smooth(values), color=_COLOURS[0], linewidth=1.6, label="training")
+            axes.plot(steps, values, color=PALETTE[0], alpha=0.25, linewidth=0.8)
+            axes.plot(steps, smooth(values), color=PALETTE[0], linewidth=1.6, label="training")
         steps, values = finite(*curve.validation)
         if len(steps):
             axes.plot(
                 *thin(steps, values),
-                color=_COLOURS[1],
+                color=PALETTE[1],
                 marker="o",
                 markersize=3.5 if len(steps) < 40 else 0,
                 linewidth=1.3,
@@ -257,7 +259,7 @@ def smooth(values: np.ndarray) -> np.ndarray:
 
 
 def _chance(axes: Axes, level: float) -> None:
-    axes.axhline(level, color=_SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
+    axes.axhline(level, color=SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
     axes.annotate(
         "chance",
         (1, level),
@@ -266,22 +268,31 @@ def _chance(axes: Axes, level: float) -> None:
         textcoords="offset points",
         ha="right",
         fontsize=8,
-        color=_SOFT,
+        color=SOFT,
     )
 
 
 @contextmanager
-def _chart(width: float, height: float, alt: str) -> Iterator[tuple[Axes, list[str]]]:
-    """Axes to draw on; the SVG is in the list once the block ends. Inches."""
+def chart(width: float, height: float, alt: str) -> Iterator[tuple[Axes, list[str]]]:
+    """Axes to draw on, in colours and type that the page around them sets.
+
+    Args:
+      width: inches.
+      height: inches.
+      alt: the chart in words.
+
+    Yields:
+      The axes, and a list that holds the SVG once the block has ended.
+    """
     out: list[str] = []
     with matplotlib.rc_context(_SETTINGS):
-        chart = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasSVG(chart)
-        axes = chart.add_subplot()
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
         yield axes, out
         stream = io.BytesIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        chart.savefig(stream, format="svg", transparent=True, metadata=nothing)
+        figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
     out.append(_embed(stream.getvalue().decode("utf-8"), alt))
 
 

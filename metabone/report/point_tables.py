@@ -16,7 +16,7 @@ def points_table(result: Result) -> Table | None:
     Returns:
       The table; the points that are worst stand below it. None if the result has no such rows.
     """
-    rows = [row for row in result.get("rows", ()) if row["metric"] in POINT_METRICS]
+    rows = [row for row in result.get("rows", ()) if row.get("metric") in POINT_METRICS]
     if not rows:
         return None
     lines, notes = [], []

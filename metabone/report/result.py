@@ -76,6 +76,14 @@ _PRESENTATIONS = {
         question="How far from their place are the 21 points of a hand that the network finds?",
         noun="films",
     ),
+    "bone_age": Presentation(
+        title="Bone age in months",
+        question=(
+            "How far is bone age off when a network reads it from films of hands, and what does "
+            "it help to have learned from other images, block by block, from regions, with sex?"
+        ),
+        noun="films",
+    ),
 }
 
 
@@ -147,7 +155,7 @@ def select(rows: Iterable[Row], **fields: Any) -> list[Row]:
 def main_rows(result: Result, norm: str | None) -> list[Row]:
     """Rows of the experiment's first metric that answer for the whole film, not one region."""
     rows = [r for r in result.get("rows", ()) if norm is None or r.get("norm") == norm]
-    rows = [r for r in rows if r["metric"] not in POINT_METRICS]
+    rows = [r for r in rows if "metric" in r and r["metric"] not in POINT_METRICS]
     whole = [r for r in rows if r.get("region") in (None, "vote")]
     if not whole and len({r["region"] for r in rows}) == 1:
         whole = rows

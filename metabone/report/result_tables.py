@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from metabone.report.age_tables import age_tables
 from metabone.report.film_tables import region_table, stage_columns, stages_table
 from metabone.report.point_tables import points_table
 from metabone.report.ranked_tables import ranking_table
@@ -54,7 +55,7 @@ def all_tables(result: Result) -> list[Table]:
             tables.append(gains_table(result, norm))
     for norm in norms_of(result)[:1]:
         tables.append(region_table(result, norm))
-    tables += [ranking_table(result), points_table(result)]
+    tables += [ranking_table(result), points_table(result), *age_tables(result)]
     return [table for table in tables if table]
 
 

@@ -5,9 +5,11 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from metabone.errors import InputError
 
@@ -46,6 +48,20 @@ class PointedFilms(NamedTuple):
     read: np.ndarray
 
 
+class AgeReadings(NamedTuple):
+    """Ages that networks read in test films.
+
+    Attributes:
+      months: [N] float, the true ones.
+      sex: [N] str, 'F', 'M', or '' where it is not known.
+      predicted: [trainings, N] float.
+    """
+
+    months: np.ndarray
+    sex: np.ndarray
+    predicted: np.ndarray
+
+
 class Run(NamedTuple):
     """A run folder in memory; what it does not have is empty.
 
@@ -55,6 +71,8 @@ class Run(NamedTuple):
       curves: phase -> metric -> (steps [n] int64, values [n] float64), from metrics.jsonl.
       films: examples.npz, if there.
       pointed: points.npz, if there.
+      ages: predictions/*.npz, without names of films.
+      maps: name -> [H, W, 3] uint8, of maps/*.png.
     """
 
     config: Mapping[str, Any]
@@ -62,10 +80,12 @@ class Run(NamedTuple):
     curves: Curves
     films: Films | None
     pointed: PointedFilms | None = None
+    ages: tuple[AgeReadings, ...] = ()
+    maps: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 def read_run(run_dir: str | os.PathLike[str]) -> Run:
-    """Read config.json, result.json, metrics.jsonl, examples.npz and points.npz of a run.
+    """Read config.json, result.json, metrics.jsonl, examples and predictions of a run.
 
     Raises:
       InputError: neither config.json nor result.json is there, or a file is not what its name says.
@@ -78,6 +98,8 @@ def read_run(run_dir: str | os.PathLike[str]) -> Run:
         curves=read_curves(folder / "metrics.jsonl"),
         films=_films(folder / "examples.npz"),
         pointed=_pointed(folder / "points.npz"),
+        ages=tuple(_ages(path) for path in sorted((folder / "predictions").glob("*.npz"))),
+        maps={path.name: _picture(path) for path in sorted((folder / "maps").glob("*.png"))},
     )
 
 
@@ -94,8 +116,12 @@ def read_figures(run_dir: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     config = config or {}
     result = {"experiment": config.get("experiment", "run"), "complete": False} | (result or {})
     rows = result.get("rows", [])
-    if not isinstance(rows, list) or not all(isinstance(r, dict) and "metric" in r for r in rows):
-        raise InputError(f"{folder / 'result.json'}: rows must be a list of objects with a metric")
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and ("metric" in row or "groups" in row) for row in rows
+    ):
+        raise InputError(
+            f"{folder / 'result.json'}: rows must be a list of objects with a metric or groups"
+        )
     return config, result
 
 
@@ -167,6 +193,26 @@ def _pointed(path: Path) -> PointedFilms | None:
             f"and read {shown.read.shape}, expected uint8 [k, H, W] and twice [k, P, 2]"
         )
     return shown
+
+
+def _ages(path: Path) -> AgeReadings:
+    found = _arrays(path, AgeReadings)
+    if found.predicted.ndim != 2 or not (
+        found.predicted.shape[1:] == found.months.shape == found.sex.shape
+    ):
+        raise InputError(
+            f"{path}: predicted {found.predicted.shape}, months {found.months.shape} and sex "
+            f"{found.sex.shape}, expected [trainings, N] and twice [N]"
+        )
+    return found
+
+
+def _picture(path: Path) -> np.ndarray:
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a picture ({error})") from None
 
 
 def _films(path: Path) -> Films | None:

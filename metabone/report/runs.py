@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from metabone.errors import InputError
+from metabone.report.age_rows import age_rows, best_of, error_of, of_most_films
 from metabone.report.paired import (
     Difference,
     Measured,
@@ -88,9 +89,15 @@ def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) 
       task; or why it is not. What is common to both runs on a task cancels.
 
     Raises:
-      InputError: a folder holds no run.
+      InputError: a folder holds no run, or one of bone ages, which has no tasks.
     """
     runs = measured(first), measured(second)
+    for run in runs:
+        if age_rows(run.result):
+            raise InputError(
+                f"{run.folder}: bone ages in months, expected figures of tasks; its report "
+                "compares its arms"
+            )
     by_cell = [{_cell_of(row): row for row in run.rows} for run in runs]
     reason = why_other_tasks(*runs)
     lines = []
@@ -201,6 +208,9 @@ def _line(result: Result) -> tuple[str, ...]:
         best = f"{arm}, {shots_in_words(row['shots'])}: {_figure(row)}"
         level = chance_of(result, row)
         chance = ABSENT if level is None else _percent(level)
+    age = best_of(of_most_films(age_rows(result)))
+    if age:
+        best = f"{age['arm']}, {age['films']:,} films: {error_of(age)} months"
     seconds = result.get("seconds")
     return (
         "yes" if result.get("complete") else "no",

@@ -4,7 +4,15 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from metabone.report import film_sections, headline, page, point_sections, run_sections, sections
+from metabone.report import (
+    age_sections,
+    film_sections,
+    headline,
+    page,
+    point_sections,
+    run_sections,
+    sections,
+)
 from metabone.report.result import Presentation, presentation_of
 from metabone.report.run_folder import Run, read_run
 
@@ -17,6 +25,11 @@ SECTIONS: tuple[Section, ...] = (
     sections.targets,
     sections.ranking,
     point_sections.points,
+    age_sections.ages,
+    age_sections.age_errors,
+    age_sections.age_intervals,
+    age_sections.age_robustness,
+    age_sections.activation_maps,
     sections.other_norms,
     film_sections.regions,
     sections.confusions,
@@ -38,8 +51,8 @@ def write_report(
     """Write report.html beside the files of a run; the same files give the same page.
 
     Args:
-      run_dir: holds config.json, result.json and, where there are any, metrics.jsonl and
-        examples.npz.
+      run_dir: holds config.json, result.json and, where there are any, metrics.jsonl, examples,
+        predictions and maps.
       presentation: title, question, noun and reference; by default those of the experiment that
         result.json names.
       sections: what the page has, in order. Each is a function from the run and its presentation
