@@ -12,6 +12,9 @@ TRANSDUCTIVE = "transductive"
 RUNNING = "running"
 WITH_SUPPORT = "query with support"
 
+CITED = "RL-VIG/LibFewShot@a14796c reproduce/README.md, which cites it"
+"""Where figures were read whose papers were not at hand."""
+
 
 class Figure(NamedTuple):
     """An accuracy that was published.
@@ -100,3 +103,20 @@ class Conditions(NamedTuple):
             fields |= {"paper": self.figure.accuracy, "paper_place": self.figure.place}
             fields |= {} if self.figure.confirmed else {"paper_unconfirmed": True}
         return fields
+
+
+def figures_in(place: str, *accuracies: float, confirmed: bool = True) -> list[Figure]:
+    """Figures that were read in one place."""
+    return [Figure(accuracy, place, confirmed) for accuracy in accuracies]
+
+
+def five_way(base: Conditions, figures: list[Figure], **five: Any) -> list[Conditions]:
+    """The two settings of mini-ImageNet.
+
+    Args:
+      base: of 1 shot.
+      figures: of 1 and of 5 shots.
+      **five: what 5 shots have otherwise.
+    """
+    one, many = figures
+    return [base._replace(figure=one), base._replace(shots=5, figure=many, **five)]
