@@ -33,12 +33,15 @@ def conformal_table(result: Result) -> Table | None:
     ]
     level = listed([f"{100 * each:g} %" for each in distinct(_conformal(rows), "level")])
     repeats = [each["repeats"] for each in _conformal(rows) if each.get("repeats")]
-    between = (
-        f"in 95 of 100 of {2 * max(repeats)} random halves of the test films, each of which was "
-        "calibrated on the other"
-        if repeats
-        else "95 % interval of the share"
-    )
+    notes = ["Held: share of films whose true age is in the interval."]
+    if repeats:
+        notes.append(
+            f"In brackets: where 95 of 100 of {2 * max(repeats)} random halves of the test films "
+            "lie, each of which was calibrated on the other. Halves of the same films are alike: "
+            "that films from elsewhere are held as often is not shown."
+        )
+    else:
+        notes.append("In brackets: exact 95 % interval of the share.")
     headings = headings_of(rows)
     return Table(
         title=title_of(result, rows, f"Conformal {level} intervals"),
@@ -48,7 +51,7 @@ def conformal_table(result: Result) -> Table | None:
         ),
         labels=len(headings),
         rows=tuple(lines),
-        notes=(f"Held: share of films whose true age is in the interval. In brackets: {between}.",),
+        notes=tuple(notes),
     )
 
 

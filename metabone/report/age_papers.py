@@ -128,7 +128,7 @@ def paced_table(result: Result) -> Table | None:
         rows=tuple(lines),
         notes=(
             f"[In brackets] {ZHAO_2018.name}, on films that a network enhanced; on raw films: "
-            f"{ZHAO_2018.caveat}. Where the median of the training ages is said, the error is "
+            f"{ZHAO_2018.caveat}. The median of the challenge's training ages scores "
             f"{MEDIAN:.1f}.",
             "Ours: of all that train the same, that of the lowest error.",
             ZHAO_2018.citation,

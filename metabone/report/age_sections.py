@@ -23,7 +23,7 @@ from metabone.report.result import Presentation, Row, data_label, distinct, sele
 from metabone.report.run_folder import AgeReadings, Run
 
 _MOST_LINES = plots.COLOURS * plots.STYLES
-_MAP_SIDE = 320
+_MAP_SIDE, _MAP_QUALITY = 1100, 75
 
 
 def ages(run: Run, show: Presentation) -> str:
@@ -93,7 +93,7 @@ def activation_maps(run: Run, show: Presentation) -> str:
     for row in age_rows(run.result):
         cards = [_map(run, entry, label) for entry in row.get("maps") or ()]
         if cards:
-            parts += [page.paragraph(f"Maps of: {name_of(row)}."), page.grid(*cards, small=True)]
+            parts += [page.paragraph(f"Maps of: {name_of(row)}."), *cards]
     return page.section("Activation maps", *parts)
 
 
@@ -102,10 +102,10 @@ def _map(run: Run, entry: dict[str, str], label: str) -> str:
     picture = run.maps.get(entry["file"].rsplit("/", 1)[-1])
     if picture is None:
         return page.figure("", f"{entry['caption']} The picture is not in the run's folder.", label)
-    uri = pictures.jpeg_uri(picture, _MAP_SIDE)
+    uri = pictures.jpeg_uri(picture, _MAP_SIDE, _MAP_QUALITY)
     height, width = picture.shape[:2]
     html = f'<img src="{uri}" alt="{escape(entry["caption"])}" width="{width}" '
-    html += f'height="{height}" style="width: 100%; height: auto">'
+    html += f'height="{height}" style="max-width: 100%; height: auto">'
     return page.figure(html, entry["caption"], label)
 
 

@@ -126,7 +126,7 @@ def test_coverage_and_width_of_conformal_intervals_are_told_by_sex(between):
     table = conformal_table(result(row("all", 2, conformal=told), row("head", 9)))
     assert texts(table) == [["all", "90.0 (85 to 94)", "15.2", "88.0 (83 to 92)", "15.2", "-", "-"]]
     assert "90 %" in table.title
-    assert ("200 random halves" in table.notes[0]) == (between == "coverage_range")
+    assert ("200 random halves" in table.notes[1]) == (between == "coverage_range")
     assert conformal_table(result(row("all", 2))) is None
 
 
