@@ -6,6 +6,7 @@ from metabone.report.age_papers import chest_table, paced_table
 from metabone.report.age_rows import ages_in_words, band_name, of_most_films
 from metabone.report.age_tables import age_tables, bands_table, errors_table, films_table
 from metabone.report.result_tables import all_tables
+from metabone.report.runs import sweep_table
 
 MONTHS, SEX = [100.0, 120.0, 140.0, 160.0], ["M", "M", "F", "F"]
 
@@ -153,3 +154,13 @@ def test_results_of_other_kinds_have_none_of_it_and_those_of_ages_nothing_else()
     assert age_tables(other) == [] and ages_in_words(other) == ""
     found = result(*medians(), row("all", 2))
     assert all_tables(found) == age_tables(found) and len(age_tables(found)) == 2
+
+
+def test_a_run_that_has_only_the_medians_yet_has_their_tables():
+    found = result(*medians(50), *medians(800), complete=False)
+    tables = age_tables(found)
+    assert [[line[0] for line in texts(table)] for table in tables] == [
+        ["median", "median by sex"]
+    ] * len(tables)
+    assert tables[0].columns == ("arm", "all", "male", "female", "test films") and len(tables) == 2
+    assert texts(sweep_table({"rate=1": found})) == [["rate=1", "1"]]
