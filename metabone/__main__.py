@@ -22,6 +22,7 @@ MODULES = {
     "benchmark": "experiments.benchmark",
     "pretrain": "experiments.pretrain",
     "medical": "experiments.medical",
+    "bone-age": "experiments.bone_age",
     "key-points": "experiments.key_points",
     "runs": "commands.runs",
     "compare": "commands.compare",

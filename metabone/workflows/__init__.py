@@ -7,6 +7,12 @@ from metabone.lazy import lazy_names
 
 _MODULES = {
     "adaptation": ("adapt",),
+    "age_films": ("load_hands", "seen_in_all_views"),
+    "age_keeping": ("age_model_of",),
+    "age_model": ("AgeModel", "is_age_model", "load_age_model", "save_age_model"),
+    "age_predictions": ("ages_in_words", "write_age_files"),
+    "age_reading": ("keep_best",),
+    "age_table": ("AgeTable",),
     "arms": ("Target", "both_models"),
     "backbones": (
         *("embed", "features_dir", "pretrain", "pretrained_backbone", "published_backbone"),
@@ -30,6 +36,7 @@ _MODULES = {
     "export": ("export_model",),
     "given_features": ("as_given", "open_embeddings", "split_embeddings"),
     "family": ("entry_of",),
+    "family_features": ("features_in_words", "on_features"),
     "family_protocols": ("Protocol",),
     "family_table": ("FamilyTable",),
     "feature_table": ("FeatureData", "fill_feature_table"),
