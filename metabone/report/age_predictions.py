@@ -20,7 +20,8 @@ from metabone.report.film_page import (
     img,
     text,
 )
-from metabone.report.pictures import heat_uri, jpeg_uri
+from metabone.report.map_pictures import overlay
+from metabone.report.pictures import jpeg_uri, overlay_uri
 
 _STYLE = """
 .ages { position: relative; height: 1.1rem; background: var(--wash); margin: .2rem 0 .2rem; }
@@ -198,16 +199,10 @@ def _map(film: AgePage) -> str:
     strongest = float(np.abs(film.map).max())
     if not strongest > 0:
         return '<p class="note">No place of the film makes the answer older or younger.</p>'
-    figures = []
-    for sign, what in ((1.0, "older"), (-1.0, "younger")):
-        heat = img(heat_uri(sign * film.map / strongest), "", "heat")
-        under = img(jpeg_uri(film.seen, MAP_SIDE, 75), f"What makes {clean(film.file)} {what}")
-        figures.append(
-            page.figure(
-                f'<div class="laid">{under}{heat}</div>', f"What makes the answer {what} (Grad-CAM)"
-            )
-        )
-    return f"<div>{''.join(figures)}</div>"
+    heat = img(overlay_uri(overlay(film.map / strongest)), "", "heat")
+    under = img(jpeg_uri(film.seen, MAP_SIDE, 75), f"What {clean(film.file)} is read from")
+    caption = "As the model sees it; orange makes the answer older, blue younger (Grad-CAM)."
+    return page.figure(f'<div class="laid">{under}{heat}</div>', caption)
 
 
 def _moves(film: AgePage) -> str:

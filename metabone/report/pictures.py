@@ -51,6 +51,18 @@ def heat_uri(strength: np.ndarray) -> str:
     return _uri(Image.fromarray(pixels), "png", optimize=True)
 
 
+def overlay_uri(pixels: np.ndarray) -> str:
+    """Colours to lay over an image, such as those of `map_pictures.overlay`.
+
+    Args:
+      pixels: [h, w, 4] float, red, green, blue and opacity, in 0..1.
+
+    Returns:
+      A `data:image/png` address.
+    """
+    return _uri(Image.fromarray(np.rint(255 * pixels).astype(np.uint8)), "png", optimize=True)
+
+
 def _uri(picture: Image.Image, kind: str, **options: int) -> str:
     stream = io.BytesIO()
     picture.save(stream, format=kind, **options)

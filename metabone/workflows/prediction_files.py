@@ -85,7 +85,7 @@ def predict_films(model: Model, films: str | os.PathLike) -> FilmsRead:
         files.append(names[row])
         images.append(seen.image)
         if len(shown) < MOST_SHOWN:
-            shown.append(_small(seen.shown))
+            shown.append(small_film(seen.shown))
     if not names:
         name, reason = next(iter(unreadable.items()))
         raise InputError(
@@ -167,7 +167,7 @@ def table_of(model: Model, read: FilmsRead) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", "answer", *names, "set at 90 %", "warning"])
     for file, cells in sorted(rows.items()):
-        writer.writerow([_safe(cell) for cell in (file, *cells)])
+        writer.writerow([safe_cell(cell) for cell in (file, *cells)])
     return text.getvalue()
 
 
@@ -220,15 +220,17 @@ def _told(model: Model, read: FilmsRead) -> dict[str, str]:
     return told
 
 
-def _small(film: np.ndarray) -> np.ndarray:
+def small_film(film: np.ndarray) -> np.ndarray:
+    """A film as pages show it: at most 512 pixels a side."""
     image = Image.fromarray(film)
     image.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE), Image.Resampling.LANCZOS)
     return np.asarray(image)
 
 
+def safe_cell(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell.startswith(_UNSAFE) else cell
+
+
 def _flat(image: np.ndarray) -> np.ndarray:
     return image[..., 0] if image.shape[-1] == 1 else image
-
-
-def _safe(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_UNSAFE) else cell
