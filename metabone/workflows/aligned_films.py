@@ -1,8 +1,9 @@
 """Whole films moved onto one template, by key points that a network reads in two quick looks."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +34,18 @@ USUAL_ASPECT = 0.79
 _CHUNK = 16
 # Films are squashed to squares, of this side to be looked at: an affine map does not mind.
 _SEEN = 160
+
+
+class _Start(NamedTuple):
+    """How a film is first looked at: which part of it around its middle, and how far turned."""
+
+    part: float
+    degrees: float
+
+
+# The first serves nearly all films; the others are for hands far from upright, and for small ones
+# within a wide border.
+_STARTS = (_Start(1.0, 0.0), _Start(0.7, 0.0), _Start(0.9, 45.0), _Start(0.9, -45.0))
 
 
 class AlignedFilms(NamedTuple):
@@ -68,39 +81,53 @@ def align_films(net: PointNet, films: Iterable[np.ndarray], size: int) -> Aligne
     Returns:
       The films in their order.
     """
-    parts = [_align(net, chunk, size) for chunk in _chunks(films)]
-    if not parts:
-        none = np.zeros(0, bool)
-        return AlignedFilms(np.zeros((0, size, size), np.uint8), none, none, none)
-    return AlignedFilms(*(np.concatenate(leaves) for leaves in zip(*parts, strict=True)))
+    found = AlignedFilms(*(list[Any]() for _ in AlignedFilms._fields))
+    again: list[tuple[int, np.ndarray]] = []
+    for chunk in _chunks(films):
+        part = _align(net, chunk, size, _STARTS[0], 1)
+        first = len(found.aligned)
+        again += [(first + at, chunk[at]) for at in np.flatnonzero(~part.aligned)]
+        for kept, new in zip(found, part, strict=True):
+            kept.extend(new)
+    for start in _STARTS:
+        left, again = again, []
+        for chunk in _chunks(left):
+            part = _align(net, [film for _, film in chunk], size, start, 2)
+            for at, (row, film) in enumerate(chunk):
+                if not part.aligned[at]:
+                    again.append((row, film))
+                    continue
+                for kept, new in zip(found, part, strict=True):
+                    kept[row] = new[at]
+    images = np.stack(found.images) if found.images else np.zeros((0, size, size), np.uint8)
+    return AlignedFilms(images, *(np.array(marks, bool) for marks in found[1:]))
 
 
-def _chunks(films: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    chunk = []
-    for film in films:
-        chunk.append(film)
-        if len(chunk) == _CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
+def _chunks(films: Iterable[Any]) -> Iterator[list[Any]]:
+    films = iter(films)
+    while chunk := list(itertools.islice(films, _CHUNK)):
         yield chunk
 
 
-def _align(net: PointNet, films: list[np.ndarray], size: int) -> AlignedFilms:
+def _align(
+    net: PointNet, films: list[np.ndarray], size: int, start: _Start, closer: int
+) -> AlignedFilms:
+    """At most a chunk of films, looked at as a whole and some times closely."""
     count = len(films)
     # The last chunk repeats its last film, so that one compilation serves all.
     films = films + films[-1:] * (_CHUNK - count)
     seen = np.stack([_squashed(film, _SEEN) for film in films])
     border = np.stack([seen[:, 0], seen[:, -1], seen[:, :, 0], seen[:, :, -1]], axis=1)
     fill = np.median(border.reshape(_CHUNK, -1), axis=1).astype(np.float32)
-    whole = np.stack([_whole_film(film.shape) for film in films])
-    first, unsure = _look(net, seen, whole, fill)
-    close = compose(place_hands(first, unsure).to_film, np.broadcast_to(_close(), whole.shape))
-    second, unsure = _look(net, seen, close, fill)
-    placed = place_hands(second, unsure)
-    # How far apart the looks are, in the template's plane.
+    whole = np.stack([_whole_film(film.shape, start) for film in films])
+    before, (points, unsure) = None, _look(net, seen, whole, fill)
+    for _ in range(closer):
+        close = compose(place_hands(points, unsure).to_film, np.broadcast_to(_close(), whole.shape))
+        before, (points, unsure) = points, _look(net, seen, close, fill)
+    placed = place_hands(points, unsure)
+    # How far apart the last two looks are, in the template's plane.
     back = np.linalg.pinv(placed.to_film[:, :, :2])
-    apart = np.linalg.norm((second - first) @ back.swapaxes(1, 2), axis=-1)
+    apart = np.linalg.norm((points - before) @ back.swapaxes(1, 2), axis=-1)
     doubt = np.median(np.hypot(unsure, apart), axis=1)
     aligned = placed.fits() & (doubt <= UNSURE_HAND)
 
@@ -110,7 +137,7 @@ def _align(net: PointNet, films: list[np.ndarray], size: int) -> AlignedFilms:
     at[:, :, 2] += size / _SEEN - 0.5
     at = compose(at, np.broadcast_to(frame_to_template(2 * size), at.shape))
     images = np.array(_halved(fine, at.astype(np.float32), fill, size))
-    inverted = np.array([is_inverted(*row) for row in zip(seen, second, strict=True)])
+    inverted = np.array([is_inverted(*row) for row in zip(seen, points, strict=True)])
     for row in np.flatnonzero(inverted):
         images[row] = images[row].max() - (images[row] - images[row].min())
     images = np.where(aligned[:, None, None], images, squashed)
@@ -141,13 +168,16 @@ def _squashed(film: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(Image.fromarray(film).resize((size, size), Image.Resampling.LANCZOS))
 
 
-def _whole_film(shape: tuple[int, int]) -> np.ndarray:
-    """The map from a view of a whole film, in its aspect, to the film squashed to `_SEEN`."""
+def _whole_film(shape: tuple[int, int], start: _Start) -> np.ndarray:
+    """The map from a view of a film, in its aspect, to the film squashed to `_SEEN`."""
     height, width = shape
     aspect = USUAL_ASPECT if width == height else width / height
-    scale = _SEEN / VIEW_SIZE * np.array([max(1.0, 1.0 / aspect), max(1.0, aspect)])
-    middle = 0.5 * (_SEEN - 1) - scale * 0.5 * (VIEW_SIZE - 1)
-    return np.array([[scale[0], 0.0, middle[0]], [0.0, scale[1], middle[1]]])
+    turn = np.deg2rad(start.degrees)
+    turn = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    scale = start.part * _SEEN / VIEW_SIZE * np.array([max(1.0, 1.0 / aspect), max(1.0, aspect)])
+    linear = scale[:, None] * turn
+    offset = 0.5 * (_SEEN - 1) - linear.sum(axis=1) * 0.5 * (VIEW_SIZE - 1)
+    return np.concatenate([linear, offset[:, None]], axis=1)
 
 
 def _close() -> np.ndarray:
