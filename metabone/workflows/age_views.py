@@ -94,7 +94,7 @@ def load_aged(
     if source.kind == "chest":
         from metabone.datasets.chest import load_chest
 
-        return load_chest(source.path, source=source.text, size=size, ages=ages, data_dir=data_dir)
+        return load_chest(source.path, source=source.text, size=size, ages=ages)
     folder = resolve_data_dir(data_dir) / "ages"
     if source.kind == "simulated":
         return _simulated(source, view, size, regions, key_points, folder, seed, hands)

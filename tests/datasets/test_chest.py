@@ -12,6 +12,7 @@ from metabone.datasets.held import open_held
 from metabone.datasets.near_copies import near_copies
 from metabone.datasets.source import load_films, open_images
 from metabone.errors import InputError
+from metabone.workflows.age_views import load_aged
 from metabone.workflows.film_data import FilmTarget
 from metabone.workflows.hand_preparation import prepared_source
 from metabone.workflows.source_check import check_in_words, check_source
@@ -148,6 +149,15 @@ def test_slips_side_views_and_films_without_a_partner_are_left_out_and_counted(
 def copy(folder, old, new):
     films = folder / "images"
     (films / f"{new}.png").write_bytes((films / f"{old}.png").read_bytes())
+
+
+def test_a_regressor_gets_the_films_squashed_and_nothing_is_kept_of_them(chest_dir, data_dir):
+    options = {"size": 16, "ages": (12, 26), "data_dir": str(data_dir)}
+    films = load_aged(f"chest:{chest_dir}", view="squashed", **options)
+    assert films.seals().tolist() == load(chest_dir, ages=(12, 26)).seals().tolist()
+    assert not data_dir.exists()
+    with pytest.raises(InputError, match="has no view 'aligned'; expected"):
+        load_aged(f"chest:{chest_dir}", view="aligned", **options)
 
 
 def test_copies_of_one_film_stay_with_one_patient(chest_dir):
