@@ -18,7 +18,7 @@ from metabone.provenance import Provenance
 MAX_BYTES = 4 * 2**30
 """Of all vectors as float32."""
 
-_ARRAYS = ("vectors", "labels", "groups", "class_names")
+_ARRAYS = ("vectors", "labels", "groups", "class_names", "ordered")
 _LONGEST_TEXT = 200
 _WIDEST_FLOAT = 8  # Bytes; wider ones mean another number on another machine.
 
@@ -30,7 +30,8 @@ def load_embeddings(path: Path, source: str = "") -> ImageSet:
       path: An npz of `vectors`, `[N, D]` floats; `labels`, `[N]` whole numbers or text; and if need
         be `groups`, `[N]` whole numbers or text, of which one, such as a patient, is never both
         learned from and asked for; and `class_names`, `[K]` text: that of label 0, of 1 and so on,
-        or of labels that are text, all of them, in the order that they shall have.
+        or of labels that are text, all of them, in the order that they shall have; and `ordered`, a
+        bool, see `is_ordered`.
       source: The source string as given, for the record.
 
     Returns:
@@ -46,6 +47,7 @@ def load_embeddings(path: Path, source: str = "") -> ImageSet:
         vectors, kind = _vectors(members)
         labels, names = _labels(members, len(vectors))
         groups = _cells(members, "groups", len(vectors)) if _holds(members, "groups") else None
+        ordered = _ordered(members)
         known = [f"{name}.npy" for name in _ARRAYS]
         unused = [name.removesuffix(".npy") for name in members.names if name not in known]
     hashes = image_fingerprints(vectors)
@@ -54,6 +56,7 @@ def load_embeddings(path: Path, source: str = "") -> ImageSet:
     copies = len(hashes) - len(rows)
     notes = [f"{kind} read as float32"] * (kind != "float32")
     notes += [f"arrays that are not used: {', '.join(unused)}"] if unused else []
+    notes += ["classes are grades in this order"] * ordered
     notes += [f"{copies} copies of other vectors of their class left out"] if copies else []
     vectors, labels = (vectors[rows], labels[rows]) if copies else (vectors, labels)
     counts = Counter(names[label] for label in labels)
@@ -74,6 +77,33 @@ def load_embeddings(path: Path, source: str = "") -> ImageSet:
         ),
         patients=None if groups is None else groups[rows],
     )
+
+
+def is_ordered(path: Path) -> bool:
+    """Whether a file says that its classes are grades.
+
+    Args:
+      path: as of `load_embeddings`; its `ordered` is then true, and grades rise with the numbers of
+        labels, or along `class_names`.
+
+    Raises:
+      InputError: `ordered` is no single bool, or is true of text whose order nothing tells.
+    """
+    with open_members(path) as members:
+        return _ordered(members)
+
+
+def _ordered(members: Members) -> bool:
+    if not _holds(members, "ordered"):
+        return False
+    ordered = read_array(members, "ordered", "b")
+    where = members.where("ordered")
+    if ordered.shape != ():
+        raise InputError(f"{where}: of shape {ordered.shape}, expected one bool, ()")
+    if ordered and not _holds(members, "class_names"):
+        if StoredArray(members, "labels", "iuU").dtype.kind == "U":
+            raise InputError(f"{where}: labels are text; expected class_names to tell their order")
+    return bool(ordered)
 
 
 def _holds(members: Members, name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from metabone.datasets.embeddings import load_embeddings
+from metabone.datasets.embeddings import is_ordered, load_embeddings
 from metabone.datasets.fingerprints import check_disjoint
 from metabone.datasets.source import are_embeddings, are_hands, load_images, parse_source
 from metabone.episodes.store import ImageStore, build_store, check_enough
@@ -123,10 +123,12 @@ def check_apart(parts: ClassParts, targets: Sequence[TargetSet]) -> None:
 
 def _are_grades(source: str) -> bool:
     parsed = parse_source(source)
-    if parsed.kind == "medimeta":
-        from metabone.datasets.medimeta import is_ordered
-
+    if are_embeddings(source):
         return is_ordered(parsed.path)
+    if parsed.kind == "medimeta":
+        from metabone.datasets import medimeta
+
+        return medimeta.is_ordered(parsed.path)
     return parsed.kind == "retinamnist"
 
 

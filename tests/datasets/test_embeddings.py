@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from metabone.datasets.combined import combine
-from metabone.datasets.embeddings import load_embeddings
+from metabone.datasets.embeddings import is_ordered, load_embeddings
 from metabone.datasets.held import open_held
 from metabone.datasets.source import load_films, open_images
 from metabone.errors import InputError
@@ -49,6 +49,24 @@ def test_classes_stand_in_the_order_of_their_names_and_none_is_empty(
     path = write(tmp_path / "x.npz", labels=np.array(labels), class_names=given)
     found = load_embeddings(path)
     assert found.labels.tolist() == numbers and found.class_names == classes
+
+
+def test_a_file_says_whether_its_classes_are_grades(tmp_path, capsys):
+    assert not is_ordered(write(tmp_path / "x.npz"))
+    assert not is_ordered(write(tmp_path / "x.npz", ordered=np.array(False)))
+    path = write(tmp_path / "x.npz", ordered=np.array(True))
+    assert is_ordered(path)
+    load_embeddings(path)
+    assert "classes are grades in this order" in capsys.readouterr().err
+    text = dict(labels=np.array(list("zyzxyx")), ordered=np.array(True))
+    assert is_ordered(write(path, **text, class_names=np.array(["z", "x", "y"])))
+    for arrays, said in [
+        (dict(ordered=np.array([True, False])), "expected one bool"),
+        (dict(ordered=np.array(1)), "expected bool"),
+        (text, "labels are text; expected class_names"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            load_embeddings(write(path, **arrays))
 
 
 def test_any_float_is_read_and_the_order_of_bytes_does_not_matter(tmp_path):

@@ -19,14 +19,14 @@ CONFIG = MedicalSettings(
 )
 
 
-def write(path, classes, seed, length=3, count=12):
+def write(path, classes, seed, length=3, count=12, **more):
     """Classes far from each other, in noise; numbers as large as no network gives them."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(classes), count)
     vectors = 1000 + 90 * rng.normal(size=(classes, length))[labels] + rng.normal(size=(1, length))
     vectors = vectors + 0.1 * rng.normal(size=vectors.shape)
     groups = np.arange(len(labels)) // 2
-    np.savez(path, vectors=vectors, labels=labels, groups=groups)
+    np.savez(path, vectors=vectors, labels=labels, groups=groups, **more)
     return f"embeddings:{path}"
 
 
@@ -77,6 +77,12 @@ def test_a_target_of_embeddings_keeps_groups_and_is_not_ordered(sources):
     assert target.groups.tolist() == [row // 2 for row in range(24)]
     with pytest.raises(InputError, match=r"need 7 patients or other groups a class; .* has 6"):
         load_targets(given(sources, queries=5), 0, None)
+
+
+def test_a_target_of_embeddings_is_ordered_where_its_file_says_so(sources, tmp_path):
+    graded = write(tmp_path / "c.npz", 3, 5, ordered=np.array(True))
+    (target,) = load_targets(given([sources[0], graded]), 0, None)
+    assert target.ordered and len(target.class_names) == 3
 
 
 def test_classes_of_embeddings_are_parted_and_none_is_lost(sources):
