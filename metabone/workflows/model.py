@@ -12,6 +12,7 @@ from PIL import Image
 
 from metabone.datasets.fingerprints import image_fingerprints
 from metabone.errors import InputError
+from metabone.evaluation.occlusion import mean_over_windows
 from metabone.workflows.confidence import conformal_sets, distances_between
 from metabone.workflows.film_arrays import (
     SEX_UNKNOWN,
@@ -23,7 +24,7 @@ from metabone.workflows.film_arrays import (
 from metabone.workflows.film_evaluation import Evaluation, in_words, verdict
 from metabone.workflows.hand_regions import HandRegions
 from metabone.workflows.look import look_of
-from metabone.workflows.occlusion import covered, drop_map, drops_without
+from metabone.workflows.occlusion import covered, drops_without
 from metabone.workflows.prediction_program import PredictionProgram
 
 _NEAREST = 3
@@ -303,7 +304,7 @@ class Model:
         found = self.program(films)
         best = int(found["logits"][0].argmax())
         share = found["probabilities"][:, best]
-        drops = drop_map(share[0] - share[1:], windows, (edge, edge))
+        drops = mean_over_windows(share[0] - share[1:], windows, (edge, edge))
         longest = max(size)
         width, height = (max(1, math.ceil(edge * side / longest)) for side in size)
         left, top = (edge - width) // 2, (edge - height) // 2
