@@ -1,12 +1,14 @@
 """What a comparison of learners depends on."""
 
 import dataclasses
+from collections.abc import Sequence
 from functools import partial
 
 from metabone.errors import InputError
 from metabone.report.few_shot_papers import conditions_of
 from metabone.workflows.family_settings import (
     LEARNERS,
+    ON_FEATURES,
     RUNNING,
     WIDER,
     FamilySettings,
@@ -77,6 +79,8 @@ def check(config: BenchmarkSettings) -> None:
             f"--norm={config.norm}: only {', '.join(RUNNING)} keep statistics of training; see "
             "--learners"
         )
+    if config.backbone:
+        _check_on_features(config)
     if config.protocol == ("paper",):
         _check_published(config)
     for name, choices in (("learners", LEARNERS), ("protocol", PROTOCOLS)):
@@ -85,6 +89,27 @@ def check(config: BenchmarkSettings) -> None:
             raise InputError(
                 f"--{name}={','.join(given)}: expected different ones of {', '.join(choices)}"
             )
+
+
+def on_features(config: BenchmarkSettings, given: Sequence[str]) -> BenchmarkSettings:
+    """The settings, of all learners but those that features are nothing for, unless asked for."""
+    if not config.backbone or config.learners != LEARNERS or "learners" in given:
+        return config
+    return dataclasses.replace(config, learners=ON_FEATURES)
+
+
+def _check_on_features(config: BenchmarkSettings) -> None:
+    without = [name for name in config.learners if name in LEARNERS and name not in ON_FEATURES]
+    if without:
+        raise InputError(
+            f"--backbone={config.backbone}: is frozen, and {' and '.join(without)} would adapt it; "
+            f"expected --learners of {', '.join(ON_FEATURES)}"
+        )
+    if "paper" in config.protocol:
+        raise InputError(
+            f"--protocol={','.join(config.protocol)}: papers train their networks; "
+            f"--backbone={config.backbone} is frozen"
+        )
 
 
 def _check_published(config: BenchmarkSettings) -> None:

@@ -17,8 +17,10 @@ from metabone.learners.maml_plus_plus import annealed_step_weights, maml_plus_pl
 from metabone.learners.probe import ProbeParams, probe
 from metabone.learners.reptile import reptile
 from metabone.learners.transfer import TrainedParams
+from metabone.nets.heads import with_head
 from metabone.nets.network import Network
 from metabone.nets.networks import conv_net
+from metabone.nets.stored_features import stored_features
 from metabone.report.conditions import WITH_SUPPORT
 from metabone.workflows.family_settings import FITTED, RULES, RUNNING, WIDER, FamilySettings
 from metabone.workflows.settings import NORMS
@@ -31,7 +33,8 @@ class Entry(NamedTuple):
       trained: what `meta_step` takes; None if it is trained as a classifier.
       asked: by the rule of its batch norms, what adapts and answers: `inductive` (statistics of
         the labelled images alone) and `transductive` of every learner, `running` (of training) of
-        those that keep them, and Reptile's `WITH_SUPPORT`.
+        those that keep them, and Reptile's `WITH_SUPPORT`. On features of a frozen network, where
+        all say the same, `inductive` alone.
       optimizer: of the outer loop; None likewise.
       clip: largest norm of the meta-gradient, or None.
     """
@@ -43,7 +46,9 @@ class Entry(NamedTuple):
 
 
 def network_of(config: FamilySettings, classes: int) -> Network:
-    """MAML's own network; without classes an embedding."""
+    """MAML's own network, or what is learned on features; without classes an embedding."""
+    if config.backbone:
+        return with_head(stored_features(), classes, config.feature_hidden)
     return conv_net(
         classes,
         filters=config.filters,
@@ -67,11 +72,14 @@ def entry_of(name: str, config: FamilySettings, test_steps: int | None = None) -
     steps = config.test_steps if test_steps is None else test_steps
     make = _MAKERS[name]
     rules = RULES if name in RUNNING else NORMS
+    if config.backbone:
+        rules = NORMS[:1]
     asked = {rule: make(config, rule, steps) for rule in rules}
     if name in FITTED:
         return Entry(None, asked, None, None)
     if name == "reptile":
-        asked[WITH_SUPPORT] = _reptile(config, "inductive", steps, query_with_support=True)
+        if not config.backbone:
+            asked[WITH_SUPPORT] = _reptile(config, "inductive", steps, query_with_support=True)
         # The paper's outer step falls from 1 to nothing.
         descent = optax.sgd(optax.linear_schedule(1.0, 0.0, config.meta_steps))
         return Entry(asked[config.norm], asked, descent, None)
@@ -204,15 +212,19 @@ def _r2d2(config: FamilySettings, norm: Norm, steps: int) -> MetaLearner:
     )
 
 
+def _fitted_to(config: FamilySettings) -> Network:
+    return stored_features() if config.backbone else network_of(config, 0)
+
+
 def _logistic(config: FamilySettings, norm: Norm, steps: int) -> MetaLearner:
     del steps
-    network = network_of(config, 0)
+    network = _fitted_to(config)
     return logistic_head(network, config.ways, strength=config.head_strength, norm=norm)
 
 
 def _probe(config: FamilySettings, norm: Norm, steps: int) -> MetaLearner:
     del steps
-    return probe(network_of(config, 0), config.ways, norm=norm)
+    return probe(_fitted_to(config), config.ways, norm=norm)
 
 
 _MAKERS: dict[str, Callable[..., MetaLearner]] = {

@@ -47,6 +47,8 @@ class Asked(NamedTuple):
 
 def published(name: str, source: str, config: FamilySettings) -> Conditions | None:
     """What a learner's authors did in a setting like this one, if they did."""
+    if config.backbone:  # Nobody's network had seen ImageNet.
+        return None
     return conditions_of(source, name, config.ways, config.shots)
 
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 from functools import partial
+from pathlib import Path
 
 from metabone.errors import InputError
 from metabone.workflows.settings import (
     NORMS,
     SeedSettings,
     check_choice,
+    check_crops,
     check_images,
     check_least,
     check_mapping,
@@ -38,6 +40,9 @@ FITTED = ("logistic_head", "probe")
 """Heads on the features of a network that was trained to tell the training classes apart."""
 RUNNING = ("maml_plus_plus", *WIDER, *FITTED)
 """Learners that keep statistics of training."""
+ON_FEATURES = tuple(name for name in LEARNERS if name not in ("maml", "boil"))
+"""Learners on features of a frozen network: what adapts all of it is anil there, and what adapts
+its body alone has nothing to adapt."""
 
 _images = partial(setting, theme="Images")
 _tasks = partial(setting, theme="Tasks")
@@ -68,6 +73,21 @@ class FamilySettings(SeedSettings):
     )
     norm_scale: bool = _network(
         True, "Batch norms have a scale, which MAML's published code leaves away."
+    )
+    backbone: str = _network(
+        "",
+        "A published network instead, such as efficientnet_lite0 or dinov2_s14: frozen, its "
+        "features computed once an image and kept, all learners on these; images are best read at "
+        "its --size with --channels=3.",
+    )
+    backbone_weights: str = _network("", "Its weights, safetensors or Keras .h5.")
+    backbone_crops: int = _network(
+        1,
+        "Crops of an image that its features are the mean of: 1 (the whole image), 5 (corners and "
+        "middle) or 10 (mirrored too).",
+    )
+    feature_hidden: tuple[int, ...] = _network(
+        (256,), "Nodes of what is meta-learned on its features."
     )
     meta_steps: int = _meta(10_000, "Outer steps.")
     meta_batch: int = _meta(4, "Tasks an outer step.")
@@ -131,6 +151,11 @@ class FamilySettings(SeedSettings):
     pretrain_steps: int = _own(5_000, "Minibatches that the features of fitted heads see.")
     pretrain_batch: int = _own(64, "Images of a minibatch.")
 
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The published backbones whose features are learned on."""
+        return (self.backbone,) if self.backbone else ()
+
 
 _CHOICES = {
     "norm": RULES,
@@ -157,5 +182,24 @@ def check_family(config: FamilySettings) -> None:
             raise InputError(f"--{name}={getattr(config, name)}: expected a share, 0 to 1")
     check_images(config)
     check_mapping(config.mapping, config.meta_batch)
+    _check_backbone(config)
     if config.meta_ways == 1:
         raise InputError("--meta_ways=1: expected 0 or at least 2")
+
+
+def _check_backbone(config: FamilySettings) -> None:
+    check_crops(config)
+    if not config.backbone and not config.backbone_weights:
+        return
+    # Networks are imported where one of them is named: no `--help` waits for them.
+    from metabone.nets.published_backbones import BACKBONES
+
+    check_choice(config, "backbone", BACKBONES)
+    if not Path(config.backbone_weights).is_file():
+        raise InputError(f"--backbone_weights={config.backbone_weights}: no such file")
+    if config.norm != NORMS[0]:
+        raise InputError(
+            f"--norm={config.norm}: features of a frozen network meet no batch norm; leave it out"
+        )
+    if not config.feature_hidden or min(config.feature_hidden) < 1:
+        raise InputError("--feature_hidden: expected numbers of at least 1")

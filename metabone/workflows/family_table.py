@@ -44,7 +44,7 @@ class FamilyTable:
     Args:
       config: of all learners.
       protocol: how they are compared.
-      classes: images in memory, of disjoint classes.
+      classes: images in memory, of disjoint classes; or their features, see `family_features`.
 
     Raises:
       InputError: a learner that cannot be, or a class with too few images.
@@ -95,7 +95,9 @@ class FamilyTable:
             "meta_norm": config.norm,
         }
         for index, own in enumerate(trainings_of(config)):
-            train = self._pretrain if entry.trained is None else self._meta_train
+            train = self._meta_train
+            if entry.trained is None:
+                train = self._as_it_is if config.backbone else self._pretrain
             params, seconds = train(run.training(index), name, entry, own)
             took.append(seconds)
             for protocol, asked in protocols.items():
@@ -129,10 +131,11 @@ class FamilyTable:
     ) -> list[dict[str, Any]]:
         config, name = self._config, labels["learning"]
         rows, line = [], published(name, self._protocol.source, config)
+        on = f" on frozen {config.backbone}" if config.backbone else ""
         for protocol, trainings in by_protocol.items():
             asked = protocols[protocol]
             more = {
-                "model": f"{config.ways} ways" + ("" if protocol == "ours" else _PAPER_ROW),
+                "model": f"{config.ways} ways{on}" + ("" if protocol == "ours" else _PAPER_ROW),
                 "queries": asked.queries,
                 "test_steps": test_steps_of(name, config),
                 **(line.fields() if line is not None else {}),
@@ -194,6 +197,14 @@ class FamilyTable:
             phase=name,
         )
         return trained.best_state.meta_params, trained.seconds
+
+    def _as_it_is(
+        self, run: Run, name: str, entry: Entry, config: FamilySettings
+    ) -> tuple[Any, float]:
+        """A head on features that are there."""
+        del run, name, config
+        learner = next(iter(entry.asked.values()))
+        return learner.init(jax.random.key(0), self._classes.train.images.shape[1:]), 0.0
 
     def _pretrain(
         self, run: Run, name: str, entry: Entry, config: FamilySettings

@@ -17,11 +17,16 @@ from metabone.nets.network import Network
 from metabone.training.checkpoints import load_checkpoint
 from metabone.training.supervised import supervised_state
 from metabone.workflows.arms import outer_of, trained_meta_params
-from metabone.workflows.backbones import given_backbone, without_head
+from metabone.workflows.backbones import (
+    Backbone,
+    given_backbone,
+    published_backbone,
+    without_head,
+)
 from metabone.workflows.earlier_runs import data_of, finished_run, stored_settings
 from metabone.workflows.family import entry_of, fitted_params, network_of
 from metabone.workflows.family_settings import FITTED, WIDER, FamilySettings
-from metabone.workflows.feature_scaling import load_scaling
+from metabone.workflows.feature_scaling import Scaling, load_scaling
 from metabone.workflows.meta_training import Outer, meta_start
 from metabone.workflows.networks import cosine_adam, head_network, maml_of, whole_network
 from metabone.workflows.settings import NORMS, LearnerSettings
@@ -102,12 +107,7 @@ def _of_model(folder: Path, stored: dict[str, Any], result: dict[str, Any], arm:
         scaling = load_scaling(folder, backbone.identity)
         network = head_network(config, ways)
         learner = maml_of(config, network)
-
-        def prepare(images: jax.Array) -> jax.Array:
-            inputs = backbone.prepare(images)
-            found, _ = backbone.network.apply(backbone.params, backbone.norm_stats, inputs, False)
-            return (found.reshape(len(images), -1) - scaling.centre) / scaling.spread
-
+        prepare = _scaled(backbone, scaling)
         seen, phase, steps = scaling.centre.shape, "meta_pretrained", config.head_steps
     params = trained_meta_params(learner, folder, phase, seen, outer_of(config, steps))
     features = features_of(network) if arm == "scratch" else _as_they_are
@@ -120,21 +120,43 @@ def _of_family(folder: Path, stored: dict[str, Any], result: dict[str, Any], arm
     del result
     config = FamilySettings(**stored_settings(stored, FamilySettings))
     shape = (config.size, config.size, config.channels)
+    seen, prepare = shape, scale
+    if config.backbone:
+        backbone = published_backbone(
+            config.backbone, config.backbone_weights, config.backbone_crops
+        )
+        scaling = load_scaling(folder, backbone.identity)
+        seen, prepare = scaling.centre.shape, _scaled(backbone, scaling)
     entry = entry_of(arm, config)
     solves = arm in (*WIDER, *FITTED)
     network = network_of(config, 0 if solves else config.ways)
-    if entry.trained is None:
+    if entry.trained is None and config.backbone:
+        params = entry.asked[NORMS[0]].init(jax.random.key(0), seen)
+    elif entry.trained is None:
         params = _classifier(arm, folder, config, shape)
     else:
         outer = Outer(entry.optimizer, config.meta_steps, seed=config.seed)
-        template = meta_start(entry.asked[NORMS[0]], shape, outer)
+        template = meta_start(entry.asked[NORMS[0]], seen, outer)
         found = load_checkpoint(folder / "checkpoints" / arm, template, best=True)
         params = found.state.meta_params
     learner_for: Callable[[int], MetaLearner] = up_to(entry.asked[NORMS[0]], config.ways)
     if solves:
         learner_for = partial(_family_for, arm, config)
-    about = {"learner": arm, "ways": "any" if solves else config.ways}
-    return Trained(learner_for, params, shape, scale, features_of(network), about)
+    on = f" on frozen {config.backbone}" if config.backbone else ""
+    about = {"learner": f"{arm}{on}", "ways": "any" if solves else config.ways}
+    features = _as_they_are if config.backbone else features_of(network)
+    return Trained(learner_for, params, shape, prepare, features, about)
+
+
+def _scaled(backbone: Backbone, scaling: Scaling) -> Callable[[jax.Array], jax.Array]:
+    """From images to what is learned on: the features that a run has kept of such images."""
+
+    def prepare(images: jax.Array) -> jax.Array:
+        inputs = backbone.prepare(images)
+        found, _ = backbone.network.apply(backbone.params, backbone.norm_stats, inputs, False)
+        return (found.reshape(len(images), -1) - scaling.centre) / scaling.spread
+
+    return prepare
 
 
 def _family_for(name: str, config: FamilySettings, ways: int) -> MetaLearner:
