@@ -13,6 +13,7 @@ MODULES = {
     "demo": "experiments.demo",
     "adapt": "commands.adapt",
     "predict": "commands.predict",
+    "calibrate": "commands.calibrate",
     "export": "commands.export",
     "inspect": "commands.inspect",
     "check": "commands.check",

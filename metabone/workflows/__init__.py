@@ -22,6 +22,8 @@ _MODULES = {
         *("ClassParts", "in_parts", "learned_here", "open_sources", "split_by_table"),
         *("split_images", "test_elsewhere"),
     ),
+    "clinic_curve": ("Draws",),
+    "clinic_files": ("calibration_in_words", "local_films", "write_calibration"),
     "comparison": ("Comparison", "compare"),
     "demo_films": ("write_demo_films",),
     "devices": ("make_devices",),
