@@ -72,11 +72,15 @@ def test_a_published_body_gives_the_maps_whose_means_are_the_published_features(
     network, params, stats = published_body("resnet18", path, width=0.25)
     published = load_backbone("resnet18", path, size=64, grey="sum", width=0.25)
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 1), np.uint8)
-    features = published.network.apply(
-        published.params, published.norm_stats, published.prepare(images), False
-    )[0]
-    scaled = jnp.array(images, jnp.float32) / 127.5 - 1
-    maps, _ = network.apply(params, stats, scaled, False)
+
+    @jax.jit
+    def look(params, stats, images):
+        maps, _ = network.apply(params, stats, images / 127.5 - 1, False)
+        prepared = published.prepare(images)
+        return maps, published.network.apply(params, stats, prepared, False)[0]
+
+    jax.tree.map(np.testing.assert_array_equal, params, published.params)
+    maps, features = look(params, stats, images)
     assert maps.shape == (2, 2, 2, 128) and np.ptp(features) > 0.1
     np.testing.assert_allclose(maps.mean((1, 2)), features, rtol=1e-4, atol=1e-5)
 

@@ -1,5 +1,7 @@
 """Moved films equal SciPy's, by moves within their ranges, and sex stays beside them."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from metabone.errors import InputError
 from metabone.training.film_augmentation import Moves, draw_moves, move, moved_films
 
 KEY = jax.random.key(0)
+moved = jax.jit(move)
 STILL = {"shift": 0.0, "rotation": 0.0, "zoom": 0.0, "flip": False}
 
 
@@ -45,44 +48,44 @@ def by_scipy(film, shift, rotation, zoom, flip):
 def test_films_are_moved_as_scipy_moves_them(flip):
     films = films_of(2, channels=2)
     shift, rotation, zoom = (0.11, -0.17), 17.0, 1.15
-    found = move(jnp.array(films), moves_of(2, shift, rotation, zoom, flip))
-    for film, moved in zip(films, found, strict=True):
+    found = moved(jnp.array(films), moves_of(2, shift, rotation, zoom, flip))
+    for film, result in zip(films, found, strict=True):
         for channel in (0, 1):
             expected = by_scipy(film[:-1, :, channel], shift, rotation, zoom, flip)
-            np.testing.assert_allclose(moved[:-1, :, channel], expected, rtol=0, atol=1e-5)
+            np.testing.assert_allclose(result[:-1, :, channel], expected, rtol=0, atol=1e-5)
 
 
 def test_each_film_is_moved_by_its_own_move():
     films = films_of(3)
     drawn = draw_moves(KEY, 3, shift=0.2, rotation=20.0, zoom=0.2, flip=True)
-    found = moved_films(KEY, jnp.array(films))
-    for film, moved, *own in zip(films, found, *drawn, strict=True):
+    found = jax.jit(moved_films)(KEY, jnp.array(films))
+    for film, result, *own in zip(films, found, *drawn, strict=True):
         expected = by_scipy(film[:-1, :, 0], *map(np.asarray, own))
-        np.testing.assert_allclose(moved[:-1, :, 0], expected, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(result[:-1, :, 0], expected, rtol=0, atol=1e-5)
     assert np.abs(np.asarray(found)[:, :-1] - films[:, :-1]).min(axis=0).max() > 0.1
 
 
 def test_a_film_that_is_not_moved_is_the_same_to_the_bit():
     films = films_of(3)
-    np.testing.assert_array_equal(moved_films(KEY, jnp.array(films), **STILL), films)
+    np.testing.assert_array_equal(jax.jit(partial(moved_films, **STILL))(KEY, films), films)
 
 
 def test_a_mirrored_film_is_the_same_from_right_to_left_to_the_bit():
     films = films_of(2)
-    found = move(jnp.array(films), moves_of(2, flip=True))
+    found = moved(jnp.array(films), moves_of(2, flip=True))
     np.testing.assert_array_equal(found[:, :-1], films[:, :-1, ::-1])
 
 
 def test_a_quarter_turn_goes_with_the_clock():
     films = films_of(1, 7, 7)
-    found = move(jnp.array(films), moves_of(1, rotation=90.0))
+    found = moved(jnp.array(films), moves_of(1, rotation=90.0))
     expected = np.rot90(films[0, :-1, :, 0], -1)
     np.testing.assert_allclose(found[0, :-1, :, 0], expected, rtol=0, atol=1e-5)
 
 
 def test_a_shift_is_down_and_to_the_right_and_repeats_the_border():
     films = films_of(1, 10, 5)
-    found = np.asarray(move(jnp.array(films), moves_of(1, shift=(0.2, 0.4))))[0, :-1, :, 0]
+    found = np.asarray(moved(jnp.array(films), moves_of(1, shift=(0.2, 0.4))))[0, :-1, :, 0]
     rows, columns = np.maximum(np.arange(10) - 2, 0), np.maximum(np.arange(5) - 2, 0)
     expected = films[0, :-1, :, 0][rows][:, columns]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
@@ -90,15 +93,15 @@ def test_a_shift_is_down_and_to_the_right_and_repeats_the_border():
 
 def test_a_zoom_above_one_makes_larger():
     ramp = np.broadcast_to(np.arange(10.0)[:, None, None], (1, 10, 9, 1)).astype(np.float32)
-    found = np.asarray(move(jnp.array(ramp), moves_of(1, zoom=2.0)))[0, :-1, :, 0]
+    found = np.asarray(moved(jnp.array(ramp), moves_of(1, zoom=2.0)))[0, :-1, :, 0]
     expected = np.broadcast_to(4 + (np.arange(9.0)[:, None] - 4) / 2, (9, 9))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_sex_stays_beside_its_film_to_the_bit():
-    films = films_of(5)
-    films[:, -1] = np.array([-1.0, 1.0, 1 / 255, 1.0, -1.0]).reshape(-1, 1, 1)
-    found = moved_films(KEY, jnp.array(films))
+    films = films_of(3)
+    films[:, -1] = np.array([-1.0, 1.0, 1 / 255]).reshape(-1, 1, 1)
+    found = jax.jit(moved_films)(KEY, jnp.array(films))
     np.testing.assert_array_equal(found[:, -1], films[:, -1])
 
 
