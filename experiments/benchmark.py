@@ -8,7 +8,7 @@ beside ours with what differs.
   python -m experiments.benchmark --preset=cpu --source=omniglot:FILE.npz
   python -m experiments.benchmark --preset=maml_omniglot_5w1s --source=omniglot:FILE.npz
   python -m experiments.benchmark --learners=maml,protonet --source=folder:PATH
-  python -m experiments.benchmark --source=mini_imagenet:DIR --size=224 --channels=3 \
+  python -m experiments.benchmark --source=folder:PATH --size=224 --channels=3 \
     --backbone=efficientnet_lite0 --backbone_weights=FILE
 
 Without flags it does so on simulated images, in 2 to 3 minutes on two cores, which shows that it

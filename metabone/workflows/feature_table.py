@@ -265,7 +265,12 @@ class _Table:
 
 
 def _called(entry: str, crops: int) -> str:
-    """What a backbone's rows are called."""
+    """What a backbone's rows are called.
+
+    Example:
+      >>> _called("resnet18:FILE", 5), _called("resnet18:FILE", 1), _called("conv4", 5)
+      ('resnet18 5 crops', 'resnet18', 'conv4')
+    """
     name, _, file = entry.partition(":")
     return f"{name} {crops} crops" if file and crops > 1 else name
 
