@@ -60,8 +60,9 @@ def cam(
 ) -> np.ndarray:
     """Class activation maps, signed: what each place adds to a score.
 
-    At a place it is the sum of all maps, each by its weight in the score. The mean over the maps'
-    places is then the score less its bias.
+    At a place it is the sum of all maps, each by its weight in the score: that of its sum over the
+    places, which is 1 / (h w) of that of its mean. The sum over the maps' h w places is then the
+    score less its bias.
 
     Args:
       maps_of: see `MapsOf`.
@@ -71,13 +72,14 @@ def cam(
       together: images that are looked at at once.
 
     Returns:
-      `[n, height, W]` float32 in the unit of the score, bilinear between the maps' pixels.
+      `[n, height, W]` float32, what one of the maps' places adds in the unit of the score, bilinear
+      between them.
 
     Raises:
       InputError: a score that is not linear in the mean of each map; images, maps or scores of
         another shape.
 
-    Source: Zhou et al. 2016, equation 2.
+    Source: Zhou et al. 2016, equations 1 and 2.
     """
     images, shape = _checked(maps_of, score_of, images, height)
 
@@ -109,8 +111,8 @@ def grad_cam(
 ) -> np.ndarray:
     """Grad-CAM: maps weighted by how steeply a score rises with each, whatever the head.
 
-    The source weighs by the mean slope over a map's places; here it is by their sum, so that the
-    result has the unit of the score and is `cam`'s where that is defined.
+    A map's weight is the mean over its places of the score's slope, as in the source. Of a score
+    that `cam` takes it is the same map.
 
     Args:
       maps_of: see `MapsOf`.
@@ -123,12 +125,13 @@ def grad_cam(
       together: images that are looked at at once.
 
     Returns:
-      `[n, height, W]` float32 in the unit of the score, bilinear between the maps' pixels.
+      `[n, height, W]` float32, what one of the maps' places adds in the unit of the score, bilinear
+      between them.
 
     Raises:
       InputError: images, maps or scores of another shape.
 
-    Source: Selvaraju et al. 2017, equations 1 and 2, times the number of the maps' places.
+    Source: Selvaraju et al. 2017, equations 1 and 2.
     """
     images, shape = _checked(maps_of, score_of, images, height)
 
@@ -148,8 +151,7 @@ def _slopes(score_of: ScoreOf, maps: jax.Array, images: jax.Array) -> jax.Array:
 def _weighted(
     maps: jax.Array, mean_slopes: jax.Array, shape: tuple[int, int], signed: bool = True
 ) -> jax.Array:
-    places = maps.shape[1] * maps.shape[2]
-    found = places * jnp.einsum("nhwc,nc->nhw", maps, mean_slopes).astype(jnp.float32)
+    found = jnp.einsum("nhwc,nc->nhw", maps, mean_slopes).astype(jnp.float32)
     found = found if signed else jnp.maximum(found, 0)
     return jax.image.resize(found, (len(found), *shape), "linear")
 

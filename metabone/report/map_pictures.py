@@ -30,7 +30,8 @@ def write_map_pictures(
     """Writes one PNG a film: the film, and beside it once more under each of its maps.
 
     What raises the answer is orange, what lowers it blue, the more opaque the more it does. Each
-    map has a scale of its own, as far down as up, to its own strongest place.
+    map has a scale of its own, as far down as up, to its own strongest place. A film's greys are
+    spread, from its 1st to its 99th percentile, so that dark films are seen.
 
     Args:
       folder: is made where it is not there.
@@ -67,6 +68,9 @@ def write_map_pictures(
 
 def _draw(path: Path, film: np.ndarray, maps: Mapping[str, np.ndarray], unit: str) -> None:
     height, width = film.shape
+    darkest, brightest = np.percentile(film, (1, 99))
+    if darkest == brightest:
+        darkest, brightest = 0, 255
     tall = _PANEL * height / width
     size = (_PANEL * (1 + len(maps)) + _BAR * len(maps), tall + 0.35)
     with matplotlib.rc_context(_SETTINGS):
@@ -74,7 +78,7 @@ def _draw(path: Path, film: np.ndarray, maps: Mapping[str, np.ndarray], unit: st
         FigureCanvasAgg(picture)
         panels = picture.subplots(1, 1 + len(maps), squeeze=False)[0]
         for axes in panels:
-            axes.imshow(film, cmap="gray", vmin=0, vmax=255)
+            axes.imshow(film, cmap="gray", vmin=darkest, vmax=brightest)
             axes.set_axis_off()
         panels[0].set_title("film")
         for axes, (heading, strength) in zip(panels[1:], maps.items(), strict=True):

@@ -40,7 +40,8 @@ def age_map_files(
     """Writes pictures of the films that were read best, of middling ones and of the worst.
 
     Beside a film stands its occlusion map, by how many months the answer falls where the film is
-    covered by its mean grey, and, if `body` is given, signed Grad-CAM, in months as well.
+    covered by its mean grey, and, if `body` is given, signed Grad-CAM, the months that each place
+    of the maps adds.
 
     Args:
       network: an `age_net`.

@@ -42,15 +42,14 @@ def upsampled(maps):
 
 def test_cam_is_the_weighted_sum_of_the_maps_at_the_size_of_the_image():
     found = cam(blocks, linear, IMAGES, together=2)
-    expected = upsampled(blocks(IMAGES.astype(np.float64)) @ WEIGHTS)
+    expected = upsampled(blocks(IMAGES.astype(np.float64)) @ WEIGHTS / 16)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_the_mean_of_a_cam_is_the_score_less_its_bias():
-    np.testing.assert_allclose(
-        cam(blocks, linear, IMAGES).mean((1, 2)), linear(blocks(IMAGES), IMAGES) - 7, atol=1e-5
-    )
+def test_a_cam_adds_up_over_the_places_of_the_maps_to_the_score_less_its_bias():
+    added = 16 * cam(blocks, linear, IMAGES).mean((1, 2))
+    np.testing.assert_allclose(added, linear(blocks(IMAGES), IMAGES) - 7, atol=1e-5)
 
 
 def test_grad_cam_of_a_linear_head_on_averaged_maps_is_cam():
@@ -62,13 +61,13 @@ def test_grad_cam_weighs_by_the_slope_at_each_image():
     # The source's equation 1 by hand: d tanh(z) = (1 - tanh(z)^2) dz.
     maps = blocks(IMAGES.astype(np.float64))
     slope = 1 - np.tanh(maps.mean((1, 2)) @ WEIGHTS) ** 2
-    expected = upsampled(slope[:, None, None] * (maps @ WEIGHTS))
+    expected = upsampled(slope[:, None, None] * (maps @ WEIGHTS / 16))
     found = grad_cam(blocks, bent, IMAGES, signed=True)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_unsigned_grad_cam_cuts_off_what_lowers_the_score_before_it_is_resized():
-    maps = blocks(IMAGES.astype(np.float64)) @ WEIGHTS
+    maps = blocks(IMAGES.astype(np.float64)) @ WEIGHTS / 16
     found = grad_cam(blocks, linear, IMAGES, signed=False)
     np.testing.assert_allclose(found, upsampled(np.maximum(maps, 0)), atol=1e-5)
     assert (grad_cam(blocks, linear, IMAGES, signed=True) < 0).any()
@@ -110,7 +109,7 @@ def test_a_network_of_ours_is_cut_at_its_maps():
     np.testing.assert_allclose(scores, logits[:, 2], atol=1e-6)
     bias = params["head"]["classes"]["bias"][2]
     found = cam(maps_of, score_of, images)
-    np.testing.assert_allclose(found.mean((1, 2)) + bias, logits[:, 2], atol=1e-6)
+    np.testing.assert_allclose(16 * found.mean((1, 2)) + bias, logits[:, 2], atol=1e-6)
 
 
 def test_what_does_not_fit_is_told_before_anything_is_compiled():
