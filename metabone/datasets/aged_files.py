@@ -1,12 +1,12 @@
 """Films with ages as one file, checked when it is read back."""
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 
-from metabone.datasets.fingerprints import content_sha256
 from metabone.errors import InputError
 from metabone.provenance import Provenance
 from metabone.radiograph.aged_films import AgedFilms
@@ -19,7 +19,7 @@ def save_aged_films(films: AgedFilms, path: Path) -> None:
     """Writes films to an npz file that is whole at every moment.
 
     Args:
-      films: whose `provenance.sha256` is `content_sha256(images, months)`.
+      films: to write.
       path: of the file; its folder exists.
 
     Raises:
@@ -28,8 +28,8 @@ def save_aged_films(films: AgedFilms, path: Path) -> None:
     arrays = {name: getattr(films, name) for name in _ARRAYS}
     if films.looks is None:
         arrays["looks"] = np.zeros(0, np.uint8)
-    told = json.dumps(dataclasses.asdict(films.provenance))
-    save_arrays(path, **arrays, provenance=np.array(told))
+    arrays["provenance"] = np.array(json.dumps(dataclasses.asdict(films.provenance)))
+    save_arrays(path, **arrays, sha256=np.array(_sha256(arrays)))
 
 
 def load_aged_films(path: Path) -> AgedFilms:
@@ -42,18 +42,26 @@ def load_aged_films(path: Path) -> AgedFilms:
       The films.
 
     Raises:
-      InputError: there is no such file, or it is damaged: its images and ages are not those that
-        were written.
+      InputError: there is no such file, or its content is not what was written.
     """
-    arrays = load_arrays(path, (*_ARRAYS, "provenance"))
+    arrays = load_arrays(path, (*_ARRAYS, "provenance", "sha256"))
+    sha256 = str(arrays.pop("sha256"))
     try:
+        if sha256 != _sha256(arrays):
+            raise ValueError("other content")
         told = json.loads(str(arrays.pop("provenance")))
         provenance = Provenance(**{**told, "conversions": tuple(told["conversions"])})
         looks = arrays["looks"] if arrays["looks"].size else None
-        films = AgedFilms(**{**arrays, "looks": looks}, provenance=provenance)
-        whole = provenance.sha256 == content_sha256(films.images, films.months)
+        return AgedFilms(**{**arrays, "looks": looks}, provenance=provenance)
     except (ValueError, TypeError, KeyError, InputError):
-        whole = False
-    if not whole:
-        raise InputError(f"{path}: damaged (not the films that were written); delete it")
-    return films
+        pass
+    raise InputError(f"{path}: damaged (not the films that were written); delete it")
+
+
+def _sha256(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in (*_ARRAYS, "provenance"):
+        array = np.asarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -41,8 +41,8 @@ WORST_RESIDUAL = 0.1
 """Residual in hand lengths above which points are no hand's."""
 
 MOST_STRETCH = 3.0
-"""Ratio of a map's longest to its shortest axis above which it is no hand's: squashed films of one
-hand have up to 2.1."""
+"""Ratio of a map's longest to its shortest axis from which on it is no hand's: those of squashed
+films have up to 2.1."""
 
 _REWEIGHTED = 4
 # A point this many deviations off counts half.
@@ -64,8 +64,7 @@ class Placement(NamedTuple):
     def fits(self) -> np.ndarray:
         """`[n]` bool, whether the residual and the map's stretch are those of a hand."""
         axes = np.linalg.svd(self.to_film[:, :, :2], compute_uv=False)
-        stretched = axes[:, 0] > MOST_STRETCH * axes[:, 1]
-        return (self.residual <= WORST_RESIDUAL) & ~stretched
+        return (self.residual <= WORST_RESIDUAL) & (axes[:, 0] < MOST_STRETCH * axes[:, 1])
 
     def mirrored(self) -> np.ndarray:
         """`[n]` bool, whether the map mirrors: a right hand, or a mirrored film."""

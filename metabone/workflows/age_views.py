@@ -50,7 +50,7 @@ def load_aged(
     *,
     view: str,
     size: int,
-    regions: str = "all_11",
+    regions: str = "hand_11",
     key_points: str = "",
     data_dir: str | None = None,
     seed: int = 0,

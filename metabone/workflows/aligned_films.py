@@ -139,7 +139,8 @@ def _align(
     images = np.array(_halved(fine, at.astype(np.float32), fill, size))
     inverted = np.array([is_inverted(*row) for row in zip(seen, points, strict=True)])
     for row in np.flatnonzero(inverted):
-        images[row] = images[row].max() - (images[row] - images[row].min())
+        # Within the film's own range, as `canonical.turn_film` does.
+        images[row] = int(fine[row].min()) + int(fine[row].max()) - images[row].astype(int)
     images = np.where(aligned[:, None, None], images, squashed)
     return AlignedFilms(
         images[:count],
