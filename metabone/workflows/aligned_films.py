@@ -140,7 +140,8 @@ def _align(
     inverted = np.array([is_inverted(*row) for row in zip(seen, points, strict=True)])
     for row in np.flatnonzero(inverted):
         # Within the film's own range, as `canonical.turn_film` does.
-        images[row] = int(fine[row].min()) + int(fine[row].max()) - images[row].astype(int)
+        ends = int(fine[row].min()) + int(fine[row].max())
+        images[row] = np.clip(ends - images[row].astype(int), 0, 255)
     images = np.where(aligned[:, None, None], images, squashed)
     return AlignedFilms(
         images[:count],
