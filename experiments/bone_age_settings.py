@@ -75,9 +75,11 @@ PRESETS = {
         _SMALL
         | dict(
             views=("aligned",),
-            origins=("random", "images"),
+            origins=("images",),
+            origin_steps=1000,
             arms=("head", "blocks", "all", "paced"),
             paced_rates=(3e-3, 2e-3, 2e-3, 1e-3),
+            steps=2000,
             robustness=True,
             maps=3,
         ),

@@ -55,8 +55,8 @@ def age_map_files(
       each: films of each kind, fewer where there are fewer.
 
     Returns:
-      For each picture `"file"`, its name within `folder`, and `"caption"`: which film it is, its
-      age and what was read. The best come first, the worst last.
+      For each picture `"file"`, its name within `folder`, and `"caption"`: its sex, its age and
+      what was read. The best come first, the worst last.
 
     Raises:
       InputError: no rows, `each` below 1, or Grad-CAM of regions.
@@ -82,7 +82,7 @@ def age_map_files(
     shown, captions = films.keep([row for _, row in chosen]), []
     for kind, row in chosen:
         captions.append(
-            f"{kind}: film {films.ids[row]}, {_SEX[str(films.sex[row])]}, {films.months[row]:.0f} "
+            f"{kind}: {_SEX[str(films.sex[row])]}, {films.months[row]:.0f} "
             f"months, read as {predicted[row]:.1f} ({predicted[row] - films.months[row]:+.1f})."
         )
     if regions:
