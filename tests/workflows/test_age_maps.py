@@ -80,14 +80,19 @@ def drawn(monkeypatch):
 
 def test_pictures_are_of_the_best_the_median_and_the_worst_film(films, tmp_path):
     found = age_map_files(NETWORK, FITTED, films, np.arange(7), tmp_path, body=BODY, each=1)
-    told = [(each["caption"].split(",")[0], (tmp_path / each["file"]).is_file()) for each in found]
-    assert told == [("Best: film f1", True), ("Median: film f0", True), ("Worst: film f2", True)]
+    told = [each["caption"].split(" months")[0] for each in found]
+    kinds = (("Best", "male", 1), ("Median", "female", 0), ("Worst", "female", 2))
+    assert told == [f"{kind}: {sex}, {films.months[row]:.0f}" for kind, sex, row in kinds]
+    assert all((tmp_path / each["file"]).is_file() for each in found)
+    # Neither file nor caption says which film it is.
+    assert not any(name in f"{found}" for name in films.ids.tolist())
     assert "male" in found[0]["caption"] and "(-6.0)" in found[2]["caption"]
 
 
 def test_only_the_films_asked_for_are_chosen_from(films, drawn, tmp_path):
     found = age_map_files(NETWORK, FITTED, films, [0, 3, 5], tmp_path)
-    assert [each["caption"].split(",")[0][-2:] for each in found] == ["f3", "f5", "f0"]
+    told = [each["caption"].split(",")[1].split(" months")[0] for each in found]
+    assert told == [f" {films.months[row]:.0f}" for row in (3, 5, 0)]
 
 
 def test_maps_are_in_months_and_do_not_cover_the_row_of_sex(films, drawn, tmp_path):
