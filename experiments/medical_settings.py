@@ -75,8 +75,8 @@ PRESETS = {
             meta_steps=1500,
             meta_flip=True,
         ),
-        takes="not timed to its end",
-        expect="not measured to its end",
+        takes="38 minutes on two shared cores",
+        expect="real images of four sets: the probe or a logistic head ahead or level (docs)",
     ),
 }
 
