@@ -140,7 +140,7 @@ def _align(
     inverted = np.array([is_inverted(*row) for row in zip(seen, points, strict=True)])
     for row in np.flatnonzero(inverted):
         # Within the film's own range, as `canonical.turn_film` does.
-        ends = int(fine[row].min()) + int(fine[row].max())
+        ends = int(films[row].min()) + int(films[row].max())
         images[row] = np.clip(ends - images[row].astype(int), 0, 255)
     images = np.where(aligned[:, None, None], images, squashed)
     return AlignedFilms(
