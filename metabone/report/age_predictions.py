@@ -133,9 +133,9 @@ def _reading(level: float | None) -> str:
     if level is None:
         return "No interval is given: too few films were held out to say how far answers are off."
     return (
-        f"Interval: holds the true bone age in {100 * level:g} of 100 films like those that the "
-        "model was tested on, all of one sex or the other; of a film whose sex is not known, in as "
-        "many of both together."
+        f"Interval: holds the true bone age in {100 * level:g} of 100 films like those that "
+        "half widths were calibrated on, of either sex; of a film whose sex is not known, in as "
+        "many of both sexes together."
     )
 
 

@@ -15,8 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from metabone.episodes.sampling import scale as scaled
-from metabone.evaluation.chunked import chunked
 from metabone.learners.ridge import ridge_fit
 from metabone.nets.trainable_blocks import split_params
 from metabone.radiograph.aged_films import AgedFilms
@@ -38,17 +36,6 @@ WHOLE_EPOCHS, WHOLE_RATE, _BATCH = 10, 1e-4, 16
 _EXPOSURES = (1.0, 0.6, 0.8, 1.25, 1.6)
 _OFFSET = 6.0
 _TOGETHER = 32
-
-
-def features_of(model: AgeModel, films: AgedFilms) -> np.ndarray:
-    """What a model's head is given of films, `[N, D]` float32."""
-    network = model.made.network
-
-    @jax.jit
-    def look(images):
-        return network.body(model.params, model.norm_stats, scaled(images), False)[0]
-
-    return chunked(look, with_sex_row(films.images, films.sex), size=_TOGETHER)
 
 
 def exposed(films: AgedFilms, gamma: float) -> AgedFilms:
@@ -119,7 +106,7 @@ def learn_strengths(
     seen = []
     for gamma in _EXPOSURES:
         changed = exposed(films, gamma)
-        seen.append((model.read_uncorrected(changed), features_of(model, changed)))
+        seen.append((model.read_uncorrected(changed), model.features(changed)))
     groups = [np.arange(len(films)), *(np.flatnonzero(films.sex == sex) for sex in ("F", "M"))]
     found = {}
     for count in counts:

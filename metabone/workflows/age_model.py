@@ -16,7 +16,9 @@ from safetensors.numpy import save as save_tensors
 
 import metabone
 from metabone.datasets.fingerprints import image_fingerprints
+from metabone.episodes.sampling import scale as scaled
 from metabone.errors import InputError
+from metabone.evaluation.chunked import chunked
 from metabone.evaluation.conformal import HalfWidths
 from metabone.nets.tensor_files import open_tensors, shown
 from metabone.provenance import Provenance
@@ -117,6 +119,10 @@ class AgeModel:
         """`read` without correction."""
         return self._uncorrected(films.images, films.sex)
 
+    def features(self, films: AgedFilms) -> np.ndarray:
+        """What its head is given of films in its view, `[N, D]` float32."""
+        return chunked(self._look, with_sex_row(films.images, films.sex), size=_TOGETHER)
+
     def intervals(self, months: np.ndarray, sex: np.ndarray) -> np.ndarray | None:
         """`[N, 2]` months around `[N]` read ones, 0 at least; None where none are claimed."""
         if self.widths is None:
@@ -130,6 +136,11 @@ class AgeModel:
                 f"films of shape {images.shape[1:]}: the model sees {self.image_shape}"
             )
         return self._read(self.params, self.norm_stats, with_sex_row(images, sex))
+
+    @functools.cached_property
+    def _look(self):
+        body = self.made.network.body
+        return jax.jit(lambda images: body(self.params, self.norm_stats, scaled(images), False)[0])
 
     @functools.cached_property
     def _read(self):

@@ -9,7 +9,6 @@ from metabone.datasets.progress import progress
 from metabone.errors import InputError
 from metabone.radiograph.aged_films import AgedFilms
 from metabone.workflows.age_adaptation import (
-    features_of,
     ridge_months,
     strength_for,
     tune_heads,
@@ -103,7 +102,7 @@ def clinic_curve(
     """
     counts = counts_for(len(films), counts)
     read = model.read_uncorrected(films).astype(np.float64)
-    features = features_of(model, films)
+    features = model.features(films)
     tune = whole_tuner(model, films, max(counts))
     orders = list(_orders(films.patients, max(draws), seed))
     rows = []
