@@ -146,7 +146,10 @@ class Origins:
         sex_use: str,
     ) -> tuple[Any, Any]:
         config = self._config
-        parts = part_films(films, seed=seeds_of(config).split)
+        # Few films give a larger share, so that steps are not chosen on a handful.
+        share = min(0.3, max(0.1, 10 / len(set(films.patients.tolist()))))
+        split = seeds_of(config).split
+        parts = part_films(films, test=share, validation=share, seed=split)
         scale = OF_240 if config.output == "of_240" else fit_scale(parts.train.months)
         name = f"origin_{origin.replace(':', '_')}_{view}_{sex_use}"
         stage = Stage(

@@ -232,6 +232,8 @@ class AgeTable:
         self._run.results.replace(
             [
                 {
+                    # What was read off the first training stays.
+                    **known,
                     **row._asdict(),
                     "trainings": len(predicted),
                     "test_films": len(test),
@@ -240,7 +242,7 @@ class AgeTable:
                     "seconds": spent,
                     "groups": age_groups(predicted, *told),
                     "bands": age_bands(predicted, *told),
-                    **(more or {name: known[name] for name in ("conformal",) if name in known}),
+                    **(more or {}),
                 }
             ],
             **row._asdict(),

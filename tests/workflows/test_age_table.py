@@ -92,9 +92,13 @@ def test_the_median_is_that_of_all_that_is_known_before_the_test(filled):
 
 def test_a_second_training_joins_the_first_in_every_row(tmp_path):
     config = dataclasses.replace(CONFIG, arms=("head",), test_share=0.2, validation_share=0.2)
-    fill(tmp_path, config)
+    _, rows, _ = fill(tmp_path, config)
+    with open_run(tmp_path, "bone_age", "a", {}, seed=0) as run:
+        first = run.results.find(arm="head")
+        run.results.replace([{**first, "best": True}], arm="head")
     path, rows, _ = fill(tmp_path, dataclasses.replace(config, train_seed=1), training=1)
     row = rows["head", "squashed", "input"]
+    assert row["best"]
     assert row["trainings"] == 2
     assert len(row["groups"]["all"]["training_means"]) == 2
     name = "head-random-squashed-48-input.npz"
