@@ -18,14 +18,14 @@ from metabone.radiograph.alignment import (
     place_hands,
     warp,
 )
-from metabone.radiograph.canonical import is_inverted
+from metabone.radiograph.canonical import is_inverted, normal_exposure
 from metabone.radiograph.hand_gate import UNSURE_HAND
 from metabone.radiograph.hand_views import UPRIGHT_ROOM, VIEW_SIZE, standardised
 from metabone.radiograph.heat_maps import TARGET_SIGMA, read_heat_maps
 from metabone.radiograph.landmarks import hand_length
 from metabone.workflows.key_points import NET, PointNet
 
-METHOD = 1
+METHOD = 2
 """Counts the changes of what becomes of a film: what an earlier one aligned is aligned anew."""
 
 USUAL_ASPECT = 0.79
@@ -52,8 +52,8 @@ class AlignedFilms(NamedTuple):
     """What became of n films.
 
     Attributes:
-      images: `[n, S, S]` uint8, left hands, bones bright, as `alignment.FRAME` shows them; a film
-        that could not be aligned is squashed as it is.
+      images: `[n, S, S]` uint8, left hands, bones bright, as `alignment.FRAME` shows them, of
+        normal exposure; a film that could not be aligned is squashed as it is, but for that.
       aligned: `[n]` bool.
       mirrored: `[n]` bool, whether an aligned one was mirrored.
       inverted: `[n]` bool, whether an aligned one was inverted.
@@ -143,6 +143,8 @@ def _align(
         ends = int(films[row].min()) + int(films[row].max())
         images[row] = np.clip(ends - images[row].astype(int), 0, 255)
     images = np.where(aligned[:, None, None], images, squashed)
+    # How bright a film came is no matter of the hand's.
+    images = np.stack([normal_exposure(image) for image in images])
     return AlignedFilms(
         images[:count],
         aligned[:count],
