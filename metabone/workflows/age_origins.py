@@ -210,6 +210,7 @@ def recipe_of(config: AgeSettings, view: str, films: int) -> Recipe:
         schedule=config.schedule,
         validate_every=config.validate_every,
         patience=config.patience,
+        choose=config.choose,
         equal_ages=config.equal_ages,
         augment=_augmentation(config, view),
     )

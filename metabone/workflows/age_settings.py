@@ -91,6 +91,9 @@ class AgeSettings(SeedSettings):
     patience: int = _training(
         0, "Validations without gain after which a stage has settled; 0 for all of its steps."
     )
+    choose: str = _training(
+        "best", "Which state of a stage is kept: best on the validation part, or last."
+    )
     validate_every: int = _training(0, "Steps between validations; 0 for a twentieth of a stage.")
     loss: str = _training("mae", "mae, mean absolute error, or mse, of outputs.")
     output: str = _training(
@@ -117,6 +120,7 @@ def check_ages(config: AgeSettings) -> None:
     for name, choices in (
         ("network", NETWORKS),
         ("loss", ("mae", "mse")),
+        ("choose", ("best", "last")),
         ("output", ("standardised", "of_240")),
         ("schedule", ("cosine", "plateau", "constant")),
         ("optimizer", ("adam", "adamw", "sgd", "rmsprop")),

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +47,8 @@ class Recipe:
       validate_every: steps between validations; 0 for a twentieth of a stage's.
       patience: validations without a lower error after which a stage has settled and ends; 0 for
         all of its steps.
+      choose: which state of a stage is kept: `best`, of the lowest error on the validation part, or
+        `last`, where that part is too small to choose by.
       equal_ages: whether each band of ages is drawn as often as any other.
       augment: `(key, scaled images with the row of sex) -> images`; None for none.
     """
@@ -56,6 +58,7 @@ class Recipe:
     schedule: str = "cosine"
     validate_every: int = 0
     patience: int = 0
+    choose: Literal["best", "last"] = "best"
     equal_ages: bool = False
     augment: Callable[[jax.Array, jax.Array], jax.Array] | None = None
 
@@ -118,8 +121,7 @@ def fit_regressor(
 ) -> FittedRegressor:
     """Trains a network to tell age.
 
-    Of each stage the state with the lowest error on the validation part is kept, and the next one
-    goes on from it.
+    Of each stage one state is kept, see `Recipe.choose`, and the next goes on from it.
 
     Args:
       network: `nets.age_net.age_net`, or alike.
@@ -184,8 +186,10 @@ def fit_regressor(
             phase=stage.name,
             progress=progress,
         )
-        params, norm_stats = result.best_state.params, result.best_state.norm_stats
-        seconds, best = seconds + result.seconds, result.best_value
+        kept = result.best_state if recipe.choose == "best" else result.state
+        params, norm_stats = kept.params, kept.norm_stats
+        seconds += result.seconds
+        best = result.best_value if recipe.choose == "best" else result.history[-1]["mae"]
     host = jax.tree.map(np.asarray, (params, norm_stats))
     return FittedRegressor(network, *host, scale, best, seconds)
 

@@ -125,6 +125,17 @@ def test_the_rate_falls_on_a_plateau(parts):
     assert falling < 0.5 * constant
 
 
+def test_the_last_state_is_kept_where_the_best_is_not_asked_for(parts):
+    stage = [Stage("all", BOTH, "sgd", 0.3, 110)]
+    best, last = (
+        fit(parts, stage, schedule="constant", validate_every=10, choose=choose)
+        for choose in ("best", "last")
+    )
+    assert best.validation_mae < last.validation_mae
+    error = np.abs(last.read(parts.validation) - parts.validation.months).mean()
+    np.testing.assert_allclose(last.validation_mae, error, rtol=1e-5)
+
+
 def test_a_stage_has_settled_when_its_lowest_error_is_long_ago():
     history = [{"mae": error} for error in (9.0, 7.0, 8.0, 7.5)]
     assert not has_settled(history[:3], 2)
