@@ -33,6 +33,7 @@ OPTIMIZERS: Mapping[str, Callable[[Any], optax.GradientTransformation]] = {
 SCHEDULES = ("cosine", "plateau", "constant")
 
 _FALLS_BY, _FALLS_AFTER = 0.5, 5
+_NO_LOSS_YET = float(np.finfo(np.float32).max)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,4 +242,10 @@ def _optimizer(stage: Stage, recipe: Recipe, films: int) -> optax.GradientTransf
     falling = optax.contrib.reduce_on_plateau(
         factor=_FALLS_BY, patience=_FALLS_AFTER, accumulation_size=max(1, films // recipe.batch)
     )
-    return optax.chain(make(stage.rate), falling)
+
+    def init(params):
+        state = falling.init(params)
+        # No loss yet is infinity in Optax, and training stops where its state is not finite.
+        return state._replace(best_value=jnp.full_like(state.best_value, _NO_LOSS_YET))
+
+    return optax.chain(make(stage.rate), falling._replace(init=init))

@@ -92,10 +92,10 @@ def test_a_run_that_is_opened_again_ends_in_the_same_bits_and_trains_nothing(par
     stages = [Stage("head", HEAD, "adam", 0.05, 60), Stage("all", BOTH, "adam", 0.1, 60)]
     with open_run(tmp_path, "bone_age", "a", {}, seed=0) as run:
         once = fit(parts, stages, run=run)
-        written = run.metrics.path.read_bytes()
+        written = (run.path / "metrics.jsonl").read_bytes()
     with open_run(tmp_path, "bone_age", "a", {}, seed=0) as run:
         again = fit(parts, stages, run=run)
-        assert run.metrics.path.read_bytes() == written
+        assert (run.path / "metrics.jsonl").read_bytes() == written
     jax.tree.map(np.testing.assert_array_equal, once.params, again.params)
     assert again.validation_mae == once.validation_mae
 
