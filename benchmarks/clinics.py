@@ -30,6 +30,7 @@ from metabone.report.tables import to_text
 from metabone.training.json_files import write_json_atomically
 from metabone.workflows.age_adaptation import exposed
 from metabone.workflows.age_model import AgeModel, fingerprints_of, load_age_model
+from metabone.workflows.age_sight import check_sight
 from metabone.workflows.age_views import load_aged
 from metabone.workflows.clinic_curve import Draws, clinic_curve, winners
 from metabone.workflows.new_folder import check_new, new_folder
@@ -97,6 +98,7 @@ def main() -> int:
     given = parser.parse_args()
     check_new(given.out)
     model = load_age_model(given.run)
+    check_sight(model, given.key_points)
     films = held_out(
         model,
         load_aged(

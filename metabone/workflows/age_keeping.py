@@ -8,6 +8,7 @@ from metabone.workflows.age_calibration import widths_of
 from metabone.workflows.age_model import AgeModel, fingerprints_of
 from metabone.workflows.age_parts import AgeParts
 from metabone.workflows.age_settings import AgeSettings
+from metabone.workflows.age_sight import method_of
 from metabone.workflows.clinic_curve import COUNTS
 from metabone.workflows.fit_regressor import FittedRegressor
 from metabone.workflows.hand_regions import weights_sha256
@@ -52,6 +53,7 @@ def age_model_of(
         norm_stats=fitted.norm_stats,
         scale=fitted.scale,
         key_points=net,
+        method=method_of(view),
         learned=frozenset(fingerprints_of(parts.train) + fingerprints_of(parts.validation)),
         data=(dataclasses.asdict(parts.train.provenance),),
         about=about,

@@ -68,6 +68,7 @@ class AgeModel:
       strengths: films to the strength by which `age_adaptation` fits a ridge to as many.
       key_points: `hand_regions.weights_sha256` of the network that found the key points of its
         films; empty for a view without them.
+      method: `age_sight.method_of` its view when it was trained.
       learned: `fingerprints_of` the films that it was trained or chosen on, in its view.
       data: where the run's films came from.
       about: what it is and how good, heading to sentence.
@@ -86,6 +87,7 @@ class AgeModel:
     widths: HalfWidths | None = None
     strengths: Mapping[int, float] = dataclasses.field(default_factory=dict)
     key_points: str = ""
+    method: int = 0
     learned: Collection[str] = frozenset()
     data: Sequence[Mapping[str, Any]] = ()
     about: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -186,6 +188,7 @@ def save_age_model(folder: str | os.PathLike, model: AgeModel) -> Path:
         "widths": None if model.widths is None else model.widths._asdict(),
         "strengths": model.strengths,
         "key_points_sha256": model.key_points,
+        "method": model.method,
         "learned": sorted(model.learned),
         "data": model.data,
         "about": model.about,
@@ -290,6 +293,7 @@ def _known(record: Mapping[str, Any]) -> dict[str, Any]:
         and scale.deviation > 0
         and all(len(line) == 2 for line in lines)
         and isinstance(record["key_points_sha256"], str)
+        and type(record["method"]) is int
     )
     if not fits:
         raise ValueError
@@ -304,6 +308,7 @@ def _known(record: Mapping[str, Any]) -> dict[str, Any]:
         "widths": widths,
         "strengths": {int(n): _finite(value) for n, value in record["strengths"].items()},
         "key_points": record["key_points_sha256"],
+        "method": record["method"],
         "learned": frozenset(map(str, record["learned"])),
         "data": tuple(dict(entry) for entry in record["data"]),
         "about": {str(head): str(text) for head, text in record["about"].items()},

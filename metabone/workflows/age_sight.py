@@ -8,9 +8,8 @@ from PIL import Image
 
 from metabone.datasets import reading
 from metabone.errors import InputError
+from metabone.workflows import aligned_films, canonical_hands
 from metabone.workflows.age_model import AgeModel
-from metabone.workflows.aligned_films import align_films
-from metabone.workflows.canonical_hands import canonical_hands
 from metabone.workflows.hand_regions import HandCut, hand_regions, weights_sha256
 from metabone.workflows.point_net_files import point_net_of
 
@@ -34,6 +33,35 @@ class SeenHand(NamedTuple):
     refusal: str = ""
 
 
+def method_of(view: str) -> int:
+    """Counts the changes of how films become a view; 0 of one that has seen none."""
+    return {"aligned": aligned_films.METHOD, "regions": canonical_hands.METHOD}.get(view, 0)
+
+
+def check_sight(model: AgeModel, key_points: str = "") -> None:
+    """Checks that films are seen as those were that a model was trained on.
+
+    Args:
+      model: of bone age.
+      key_points: where the network that finds key points is, see `point_net_files.point_net_of`.
+
+    Raises:
+      InputError: by another way, or through other key points.
+    """
+    if model.method != method_of(model.view):
+        raise InputError(
+            f"the model was trained on films {model.view} in another way ({model.method}) than "
+            f"this version of metabone does it ({method_of(model.view)}); train it again"
+        )
+    found = weights_sha256(point_net_of(key_points)) if model.key_points else ""
+    if model.key_points != found:
+        raise InputError(
+            f"key points by {key_points or 'the weights of this version of metabone'} (sha256 "
+            f"{found[:12]}): the model was trained with others ({model.key_points[:12]}); "
+            "--key_points says where they are"
+        )
+
+
 class AgeSight:
     """How films become what a model reads: by the very functions that its own films went through.
 
@@ -42,19 +70,12 @@ class AgeSight:
       key_points: where the network that finds key points is, see `point_net_files.point_net_of`.
 
     Raises:
-      InputError: the model was trained on films seen through other key points.
+      InputError: the model was trained on films seen otherwise, see `check_sight`.
     """
 
     def __init__(self, model: AgeModel, key_points: str = ""):
-        self._model = model
-        self._net = point_net_of(key_points)
-        found = weights_sha256(self._net)
-        if model.key_points and model.key_points != found:
-            raise InputError(
-                f"key points by {key_points or 'the weights of this version of metabone'} (sha256 "
-                f"{found[:12]}): the model was trained with others ({model.key_points[:12]}); "
-                "--key_points says where they are"
-            )
+        self._model, self._net = model, point_net_of(key_points)
+        check_sight(model, key_points)
         regions = model.settings.regions
         self._hands = hand_regions(regions, key_points) if model.view == "regions" else None
 
@@ -70,7 +91,7 @@ class AgeSight:
         if self._hands is not None:
             return [_of_cut(cut) for cut in self._hands.cut(films)]
         large = [row for row, film in enumerate(films) if min(film.shape) >= _LEAST_PIXELS]
-        hands = canonical_hands(self._net, [films[row] for row in large])
+        hands = canonical_hands.canonical_hands(self._net, [films[row] for row in large])
         refusals = {row: hand.refusal or "" for row, hand in zip(large, hands, strict=True)}
         kept = [row for row in large if not refusals[row]]
         seen = dict(zip(kept, self._whole([films[row] for row in kept]), strict=True))
@@ -90,7 +111,7 @@ class AgeSight:
         squashed = [reading.resize(Image.fromarray(film), size) for film in films]
         if self._model.view == "squashed" or not films:
             return [(image, "") for image in squashed]
-        found = align_films(self._net, films, size)
+        found = aligned_films.align_films(self._net, films, size)
         return [
             (image[..., None], "") if aligned else (plain, NOT_ALIGNED)
             for image, aligned, plain in zip(found.images, found.aligned, squashed, strict=True)

@@ -21,11 +21,10 @@ from metabone.report.tables import to_text
 from metabone.training.json_files import plain, write_json_atomically
 from metabone.workflows.age_calibration import fit_lines, left_out_months, widths_of
 from metabone.workflows.age_model import MODEL, AgeModel, fingerprints_of, save_age_model
+from metabone.workflows.age_sight import check_sight
 from metabone.workflows.age_views import load_aged
 from metabone.workflows.clinic_curve import COUNTS, DRAWS, Draws, clinic_curve, winners
-from metabone.workflows.hand_regions import weights_sha256
 from metabone.workflows.new_folder import check_new, new_folder
-from metabone.workflows.point_net_files import point_net_of
 
 PAGE, RESULT = "calibration.html", "calibration.json"
 _FEWEST_TO_COMPARE = 25
@@ -59,18 +58,14 @@ def local_films(
 
     Raises:
       InputError: they cannot be read, the model was trained on some of them, or on films seen
-        through other key points.
+        otherwise.
     """
     text = os.fspath(source)
     if not text.startswith(("rsna:", "hands:")):
         kind = "hands" if (Path(text).expanduser() / "prepared.json").is_file() else "rsna"
         text = f"{kind}:{text}"
     source = parse_source(text)
-    if model.key_points and weights_sha256(point_net_of(key_points)) != model.key_points:
-        raise InputError(
-            f"--key_points={key_points}: the model was trained with other key points "
-            f"({model.key_points[:12]})"
-        )
+    check_sight(model, key_points)
     films = load_aged(
         source,
         view=model.view,

@@ -25,6 +25,7 @@ FULL = dict(
     widths=HalfWidths(0.9, 20.0, 18.0, None),
     strengths={5: 100.0, 20: 30.0},
     key_points="ab" * 32,
+    method=3,
     learned=frozenset({"0123456789abcdef"}),
     data=({"source": "made", "count": 3},),
     about={"Network": "conv4, as drawn."},

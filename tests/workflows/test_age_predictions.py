@@ -30,7 +30,7 @@ def gate(net, films, regions=()):
 def hands(monkeypatch):
     monkeypatch.setattr(age_sight, "point_net_of", lambda given: given)
     monkeypatch.setattr(age_sight, "weights_sha256", lambda net: net or "packaged")
-    monkeypatch.setattr(age_sight, "canonical_hands", gate)
+    monkeypatch.setattr(age_sight.canonical_hands, "canonical_hands", gate)
 
 
 @pytest.fixture(scope="module")
@@ -109,13 +109,19 @@ def test_films_are_not_seen_through_other_key_points(model):
         AgeSight(own, "elsewhere")
 
 
+def test_films_are_not_seen_in_another_way_than_those_of_training(model):
+    with pytest.raises(InputError, match="train it again"):
+        AgeSight(dataclasses.replace(model, method=1))
+
+
 def test_a_hand_that_cannot_be_aligned_is_read_squashed_with_a_warning(model, monkeypatch):
     def align(net, films, size):
         images = np.full((len(films), size, size), 7, np.uint8)
         return SimpleNamespace(images=images, aligned=np.array([True, False]))
 
-    monkeypatch.setattr(age_sight, "align_films", align)
-    sight = AgeSight(dataclasses.replace(model, view="aligned"))
+    monkeypatch.setattr(age_sight.aligned_films, "align_films", align)
+    aligning = dataclasses.replace(model, view="aligned", method=age_sight.method_of("aligned"))
+    sight = AgeSight(aligning)
     first, second, dark, small = sight.see([film(200), film(90), film(10), film(90, (20, 40))])
     assert (first.image == 7).all() and first.warning == ""
     np.testing.assert_array_equal(second.image, seen(90))
@@ -129,7 +135,7 @@ def test_regions_are_cut_as_they_were_for_training(monkeypatch):
     found = [HandCut(cut, film(90), (), ""), HandCut(None, film(10), (), DARK)]
     regions = SimpleNamespace(cut=lambda films: found)
     monkeypatch.setattr(age_sight, "hand_regions", lambda name, key_points: regions)
-    model = age_model("regions")
+    model = age_model("regions", method=age_sight.method_of("regions"))
     first, second = AgeSight(model).see([film(90), film(10)])
     np.testing.assert_array_equal(first.image, cut[..., None])
     assert second.image is None and second.refusal == DARK
