@@ -123,7 +123,9 @@ def write_clinic_page(
         page.section(
             clean(curve.name),
             *(page.paragraph(line) for line in winners_in_words(curve)),
-            page.figure(clinic_chart(curve), "Error by the number of local films.", label),
+            page.grid(
+                page.figure(clinic_chart(curve), "Error by the number of local films.", label)
+            ),
             page.table(clinic_table(curve), label),
         )
         for curve in curves

@@ -133,7 +133,8 @@ def winners(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     Returns:
       better_from: method to the fewest local films from which on, at every larger count too, its
         mean error is below that without correction; None where that is never so.
-      best: count to the method of the lowest error, by gains on the same films.
+      best: count to the method of the lowest error, by gains on the same films to a hundredth of
+        a month; of equals the simplest.
     """
     counts = sorted({row["films"] for row in rows})
     gains = {(row["method"], row["films"]): row["gain"] for row in rows}
@@ -149,7 +150,7 @@ def winners(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     best = {
         count: max(
             (method for method in METHODS if (method, count) in gains),
-            key=lambda method, count=count: gains[method, count],
+            key=lambda method, count=count: round(gains[method, count], 2),
         )
         for count in counts
     }

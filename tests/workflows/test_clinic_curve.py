@@ -140,6 +140,9 @@ def test_a_correction_is_worth_it_from_where_it_stays_better():
     found = winners(rows)
     assert [found["better_from"][name] for name in (LINES, SHIFT, HEAD)] == [10, 20, None]
     assert found["best"] == {5: SHIFT, 10: LINES, 20: LINES}
+    # Where no strength is worth it, what is meta-learned is the lines, but for the last digits.
+    rows += [{"films": 20, "method": META, "gain": 2.001}]
+    assert winners(rows)["best"][20] == LINES
 
 
 def test_too_few_films_are_refused():
