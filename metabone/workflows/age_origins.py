@@ -1,11 +1,13 @@
 """Where the weights of a network that tells age come from: chance, other ages, other classes."""
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from metabone.datasets.memory import choose
 from metabone.datasets.source import open_images
 from metabone.errors import InputError
 from metabone.nets.age_net import age_net
@@ -180,6 +182,9 @@ class Origins:
             data_dir=self._dir,
             seed=seeds_of(config).split,
         )
+        choice = choose(len(images), config.size, 1)
+        print(f"{config.images}: {choice.reason}", file=sys.stderr)
+        images = images if choice.stream else images.whole()
         classes = with_head(made.body, len(images.class_names), average=True)
         steps = config.origin_steps
         optimizer = cosine_adam(config.origin_rate, steps, 0.02, 1e-3)
