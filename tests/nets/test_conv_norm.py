@@ -25,7 +25,10 @@ def test_padding_is_tensorflows_pytorchs_or_none():
 
 @pytest.mark.parametrize(
     ("padding", "side", "stride"),
-    [("same", 3, 1), ("same", 5, 2), ("centred", 3, 2), ("none", 3, 2), ("same", 1, 2)],
+    [
+        *(("same", 3, 1), ("same", 5, 2), ("centred", 3, 2), ("none", 3, 2), ("same", 1, 2)),
+        *(("centred", 7, 2), ("none", 5, 1)),
+    ],
 )
 def test_both_convolutions_are_their_definition(padding, side, stride):
     images = _images(8, 7)
