@@ -42,7 +42,7 @@ _FORMAT, _VERSION = "metabone age model", 1
 # What of a run's settings says how its network is built, and how it sees films.
 _KEPT = (
     *("network", "width", "sex_width", "head_widths", "head_pool", "body_weights"),
-    *("region_filters", "region_widths", "size", "regions"),
+    *("region_filters", "region_pool", "region_widths", "size", "regions"),
 )
 _TOGETHER = 32
 _MOST_PIXELS = 4096

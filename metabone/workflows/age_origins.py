@@ -62,7 +62,7 @@ def network_of(config: AgeSettings, films: AgedFilms, sex_use: str, published: b
     sex_width = config.sex_width if sex_use == "input" else 0
     if before:
         body = conv_net(0, filters=config.region_filters)
-        whole = over_regions(body, before[0], average=True)
+        whole = over_regions(body, before[0], average=config.region_pool == "mean")
         network = age_net(whole, sex_width=sex_width, widths=config.region_widths)
         return AgeNetwork("conv4", body, network, shape)
     if published:

@@ -67,6 +67,9 @@ class AgeSettings(SeedSettings):
     head_pool: int = _network(0, "Pixels a side of the squares that maps are averaged in; 0: all.")
     body_weights: str = _network("", "Published weights of the body, safetensors or Keras .h5.")
     region_filters: int = _network(32, "Filters of the four blocks that read each region.")
+    region_pool: str = _network(
+        "maps", "What the head sees of a region: all of its last maps, or the mean of each."
+    )
     region_widths: tuple[int, ...] = _network((64,), "Nodes over all regions.")
     chest: str = _origin("", "Films of chests with ages, chest:DIR.")
     images: str = _origin("", "Labelled images, such as mini_imagenet:DIR.")
@@ -121,6 +124,7 @@ def check_ages(config: AgeSettings) -> None:
         ("network", NETWORKS),
         ("loss", ("mae", "mse")),
         ("choose", ("best", "last")),
+        ("region_pool", ("maps", "mean")),
         ("output", ("standardised", "of_240")),
         ("schedule", ("cosine", "plateau", "constant")),
         ("optimizer", ("adam", "adamw", "sgd", "rmsprop")),
