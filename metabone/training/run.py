@@ -119,9 +119,12 @@ class Run:
             self.results.set(data=entries)
 
     def discard(self) -> None:
-        """Closes a run, and removes it if this process began it: bad input leaves nothing."""
+        """Closes a run, and removes it if this process began it: bad input leaves nothing.
+
+        What was trained already is worth more than a tidy folder: then the run stays.
+        """
         self.close()
-        if self.continued:
+        if self.continued or any(self.path.glob("**/checkpoints/*/*")):
             return
         shutil.rmtree(self.path)
         for folder in self.path.parents[:2]:

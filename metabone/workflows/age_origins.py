@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from metabone.datasets.images import Images
 from metabone.datasets.memory import choose
 from metabone.datasets.source import open_images
 from metabone.errors import InputError
@@ -20,7 +21,7 @@ from metabone.nets.trainable_blocks import blocks_of, mask_of
 from metabone.radiograph.aged_films import AgedFilms
 from metabone.training.age_scale import OF_240, fit_scale
 from metabone.training.run import Run
-from metabone.workflows.age_parts import check_unseen, part_films
+from metabone.workflows.age_parts import AgeParts, check_unseen, part_films
 from metabone.workflows.age_settings import AgeSettings, ages_of
 from metabone.workflows.age_views import load_aged
 from metabone.workflows.backbones import pretrain, without_head
@@ -89,6 +90,32 @@ class Origins:
     ):
         self._config, self._tests, self._run, self._dir = config, tests, run, data_dir
         self._known: dict[tuple[str, str, str], tuple[Any, Any]] = {}
+        self._seen: dict[tuple[str, str], AgeParts | Images | None] = {}
+
+    def look(self, origin: str, view: str) -> AgeParts | Images | None:
+        """Reads what an origin learns from, once, so that it can be done before any training.
+
+        Args:
+          origin: of the settings' `origins`.
+          view: of the settings' `views`.
+
+        Returns:
+          Films in parts, images of classes, or None for an origin that learns from nothing.
+
+        Raises:
+          InputError: it cannot be read, is too little, or holds films that are measured on.
+        """
+        kind, _, _ = origin.partition(":")
+        key = (origin, "" if kind == "images" else view)
+        if key not in self._seen:
+            match kind:
+                case "images":
+                    self._seen[key] = self._images()
+                case "simulated" | "chest":
+                    self._seen[key] = self._parts(origin, view)
+                case _:
+                    self._seen[key] = None
+        return self._seen[key]
 
     def start(self, origin: str, view: str, made: AgeNetwork, sex_use: str) -> tuple[Any, Any]:
         """Parameters and statistics at first.
@@ -119,12 +146,18 @@ class Origins:
                 )
                 return {**params, "head": first[0]["head"]}, stats
             case "images":
-                return self._on_classes(made, first)
-        films = self._other_ages(origin, view)
+                return self._on_classes(made, first, self.look(origin, view))
+        parts = self.look(origin, view)
         if sex_use != "input":
-            films = films.without_sex()
+            parts = AgeParts(*(part.without_sex() for part in parts))
+        return self._on_ages(origin, view, made, first, parts, sex_use)
+
+    def _parts(self, origin: str, view: str) -> AgeParts:
+        films = self._other_ages(origin, view)
         check_unseen(films, self._tests[view], origin)
-        return self._on_ages(origin, view, made, first, films, sex_use)
+        # Few films give a larger share, so that steps are not chosen on a handful.
+        share = min(0.3, max(0.1, 10 / len(set(films.patients.tolist()))))
+        return part_films(films, test=share, validation=share, seed=seeds_of(self._config).split)
 
     def _other_ages(self, origin: str, view: str) -> AgedFilms:
         config = self._config
@@ -144,14 +177,10 @@ class Origins:
         view: str,
         made: AgeNetwork,
         first: tuple[Any, Any],
-        films: AgedFilms,
+        parts: AgeParts,
         sex_use: str,
     ) -> tuple[Any, Any]:
         config = self._config
-        # Few films give a larger share, so that steps are not chosen on a handful.
-        share = min(0.3, max(0.1, 10 / len(set(films.patients.tolist()))))
-        split = seeds_of(config).split
-        parts = part_films(films, test=share, validation=share, seed=split)
         scale = OF_240 if config.output == "of_240" else fit_scale(parts.train.months)
         name = f"origin_{origin.replace(':', '_')}_{view}_{sex_use}"
         stage = Stage(
@@ -173,15 +202,20 @@ class Origins:
         )
         return fitted.params, fitted.norm_stats
 
-    def _on_classes(self, made: AgeNetwork, first: tuple[Any, Any]) -> tuple[Any, Any]:
+    def _images(self) -> Images:
         config = self._config
-        images = open_images(
+        return open_images(
             config.images,
             size=config.size,
             channels=1,
             data_dir=self._dir,
             seed=seeds_of(config).split,
         )
+
+    def _on_classes(
+        self, made: AgeNetwork, first: tuple[Any, Any], images: Images
+    ) -> tuple[Any, Any]:
+        config = self._config
         choice = choose(len(images), config.size, 1)
         print(f"{config.images}: {choice.reason}", file=sys.stderr)
         images = images if choice.stream else images.whole()

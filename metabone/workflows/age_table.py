@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from metabone.errors import InputError
 from metabone.evaluation.age_errors import age_bands, age_groups, median_baselines
 from metabone.evaluation.conformal import coverage, half_widths, least_films
 from metabone.radiograph.aged_films import AgedFilms
@@ -21,7 +22,6 @@ from metabone.workflows.seeds import seeds_of
 
 MEAN_OF_VIEWS = "mean of views"
 PREDICTIONS = "predictions"
-_ARRAYS = ("ids", "months", "sex", "patients", "predicted")
 
 
 class AgeRow(NamedTuple):
@@ -103,17 +103,25 @@ class AgeTable:
         self._origins = Origins(config, tests, self._own, data_dir)
 
     def fill(self) -> None:
-        """Trains and measures what the run does not hold yet."""
+        """Trains and measures what the run does not hold yet.
+
+        Raises:
+          InputError: what a row needs cannot be had; before any of them is trained.
+        """
+        left = [fit for fit in self._fits() if not self._is_done(fit.row)]
+        for fit in left:
+            self._origins.look(fit.origin, fit.row.view)
         (self._run.path / PREDICTIONS).mkdir(exist_ok=True)
         self._medians()
-        for fit in self._fits():
-            if not self._is_done(fit.row):
-                fitted = self._train(fit)
-                predicted = self._predict(fit, fitted)
-                errors = [each.validation_mae for each in fitted.values()]
-                seconds = sum(each.seconds for each in fitted.values())
-                more = self._intervals(fit, fitted, predicted)
-                self._write(fit.row, fit.parts, predicted, float(np.mean(errors)), seconds, more)
+        for fit in left:
+            if self._is_done(fit.row):  # Two numbers of films may be the same.
+                continue
+            fitted = self._train(fit)
+            predicted = self._predict(fit, fitted)
+            errors = [each.validation_mae for each in fitted.values()]
+            seconds = sum(each.seconds for each in fitted.values())
+            more = self._intervals(fit, fitted, predicted)
+            self._write(fit.row, fit.parts, predicted, float(np.mean(errors)), seconds, more)
         self._means_of_views()
 
     def best(self) -> tuple[AgeRow, FittedRegressor, AgeNetwork, AgeParts] | None:
@@ -191,7 +199,7 @@ class AgeTable:
 
     def _predict(self, fit: _Fit, fitted: Mapping[str, FittedRegressor]) -> np.ndarray:
         test = self._test(fit.row.view)
-        predicted = np.zeros(len(test), np.float32)
+        predicted = np.full(len(test), np.nan, np.float32)  # A film that is not read is no zero.
         for sex, network in fitted.items():
             films = fit.parts[sex].test
             predicted[np.isin(test.ids, films.ids)] = network.read(films)
@@ -219,10 +227,10 @@ class AgeTable:
         predicted = np.concatenate([before[: self._training], predicted[None]])
         save_arrays(
             self._run.path / PREDICTIONS / f"{row.file}.npz",
-            ids=np.asarray(test.ids, str),
+            # Films are told apart by their order, and patients by numbers: neither is named.
             months=test.months,
             sex=np.asarray(test.sex, str),
-            patients=np.asarray(test.patients, str),
+            patients=np.unique(test.patients, return_inverse=True)[1].ravel(),
             predicted=predicted,
         )
         known = self._run.results.find(**row._asdict()) or {}
@@ -272,7 +280,7 @@ class AgeTable:
         file: Path = self._run.path / PREDICTIONS / f"{row.file}.npz"
         if not file.is_file():
             return np.zeros((0, len(self._test(next(view for view, _ in self._parts)))), np.float32)
-        return load_arrays(file, _ARRAYS)["predicted"]
+        return load_arrays(file, ("predicted",))["predicted"]
 
     def _medians(self) -> None:
         for parts in self._parts.values():
@@ -310,6 +318,14 @@ def _shapes(made: AgeNetwork) -> Any:
 def _seen(parts: AgeParts, sex_use: str) -> dict[str, AgeParts]:
     """The parts as networks see them: one network, or one of either sex."""
     if sex_use == "separate":
+        for name, part in zip(AgeParts._fields, parts, strict=True):
+            told = [int((part.sex == sex).sum()) for sex in ("F", "M")]
+            if sum(told) < len(part) or not all(told):
+                raise InputError(
+                    f"--sexes=separate: {told[0]} females, {told[1]} males and "
+                    f"{len(part) - sum(told)} films of unknown sex for {name}; expected films of "
+                    "either sex, and none of unknown sex"
+                )
         return {sex: parts.of_sex(sex) for sex in ("F", "M")}
     if sex_use == "unknown":
         return {"": AgeParts(*(part.without_sex() for part in parts))}

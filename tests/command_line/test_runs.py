@@ -75,6 +75,17 @@ def test_what_is_impossible_leaves_nothing_behind(call, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_what_was_trained_before_an_error_stays_for_the_same_command_to_continue(call, tmp_path):
+    def impossible(run):
+        (run.training(1).checkpoints("all").directory / "step_00000001").mkdir(parents=True)
+        raise InputError("too few films")
+
+    with pytest.raises(InputError, match="too few films"):
+        call.carry_out(call.config, impossible)
+    (run,) = (tmp_path / "runs" / "toy").iterdir()
+    assert (run / "trainings" / "2" / "checkpoints" / "all" / "step_00000001").is_dir()
+
+
 def test_a_finished_run_of_other_data_is_refused(call):
     call.carry_out(call.config, fill, [{"role": "target", "sha256": "0a"}])
     with pytest.raises(InputError, match=r"other data: target.sha256 \"0a\" vs \"0b\""):

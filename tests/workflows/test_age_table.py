@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from metabone.errors import InputError
 from metabone.provenance import Provenance
 from metabone.radiograph.aged_films import AgedFilms
 from metabone.stored_arrays import load_arrays
@@ -71,15 +72,22 @@ def test_each_arm_has_a_row_and_so_have_the_medians(filled):
 
 
 def test_figures_are_those_of_the_predictions_that_are_kept(filled):
-    path, rows, _ = filled
-    names = ("ids", "months", "sex", "predicted")
+    path, rows, table = filled
+    names = ("months", "sex", "predicted")
     kept = load_arrays(path / "predictions" / "paced-random-squashed-48-input.npz", names)
     off = np.abs(kept["predicted"][0] - kept["months"])
     groups = rows["paced", "squashed", "input"]["groups"]
     np.testing.assert_allclose(groups["all"]["mae"], off.mean(), rtol=1e-5)
     np.testing.assert_allclose(groups["male"]["mae"], off[kept["sex"] == "M"].mean(), rtol=1e-5)
-    of_id = dict(zip(films().ids, films().months, strict=True))
-    np.testing.assert_array_equal(kept["months"], [of_id[name] for name in kept["ids"]])
+    np.testing.assert_array_equal(kept["months"], table.best()[3].test.months)
+
+
+def test_predictions_that_are_kept_name_no_film_and_no_patient(filled):
+    path, _, _ = filled
+    for file in (path / "predictions").iterdir():
+        with np.load(file) as kept:
+            assert {*kept} == {"months", "sex", "patients", "predicted"}
+            np.testing.assert_array_equal(kept["patients"], np.arange(12))
 
 
 def test_the_median_is_that_of_all_that_is_known_before_the_test(filled):
@@ -122,6 +130,30 @@ def test_networks_of_either_sex_read_their_own_and_one_without_sex_is_blind_to_i
     assert {*kept["sex"]} == {"F", "M"}
 
 
+@pytest.mark.parametrize(
+    ("sexes", "told"),
+    [(["F", "M", ""] * 20, "of unknown sex"), (["F"] * 60, "0 males and 0 films")],
+)
+def test_networks_of_either_sex_need_the_sex_of_every_film(tmp_path, monkeypatch, sexes, told):
+    monkeypatch.setattr(AgeTable, "_train", lambda *_: pytest.fail("something is trained"))
+    config = dataclasses.replace(CONFIG, sexes=("input", "separate"))
+    given = dataclasses.replace(films(), sex=np.array(sexes))
+    with pytest.raises(InputError, match=f"--sexes=separate: .*{told}"):
+        fill(tmp_path, dataclasses.replace(config, test_share=0.2), {"squashed": given})
+
+
+def test_what_an_origin_lacks_is_told_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(AgeTable, "_train", lambda *_: pytest.fail("something is trained"))
+    for settings, told in (
+        (dict(origins=("random", "chest"), chest=f"chest:{tmp_path}/a"), "/a: no such folder"),
+        (dict(origins=("random", "images"), images=f"folder:{tmp_path}/b"), "/b: no such file"),
+        (dict(arms=("head", "last:50")), "the last 50 layers"),
+    ):
+        config = dataclasses.replace(CONFIG, test_share=0.2, validation_share=0.2, **settings)
+        with pytest.raises(InputError, match=told):
+            fill(tmp_path / "runs", config)
+
+
 def test_of_two_views_the_mean_is_a_row_of_the_same_films(tmp_path):
     first = films()
     other = dataclasses.replace(films(), images=films(1).images[::-1])
@@ -134,10 +166,12 @@ def test_of_two_views_the_mean_is_a_row_of_the_same_films(tmp_path):
     )
     path, rows, _ = fill(tmp_path, config, views)
     each = [
-        load_arrays(path / "predictions" / f"head-random-{view}-47-input.npz", ("ids", "predicted"))
+        load_arrays(
+            path / "predictions" / f"head-random-{view}-47-input.npz", ("months", "predicted")
+        )
         for view in ("squashed", "aligned", "mean_of_views")
     ]
-    np.testing.assert_array_equal(each[0]["ids"], each[1]["ids"])
+    np.testing.assert_array_equal(each[0]["months"], each[1]["months"])
     mean = (each[0]["predicted"] + each[1]["predicted"]) / 2
     np.testing.assert_allclose(each[2]["predicted"], mean, rtol=1e-6)
     assert rows["head", "mean of views", "input"]["validation_mae"] == [None]
