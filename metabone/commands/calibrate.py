@@ -2,15 +2,17 @@
 
   metabone calibrate --model=RUN --films=DIR --out=DIR
 
-RUN is a run of `metabone bone-age`. DIR has films and a `labels.csv` of id, bone_age_months, sex
-(as `rsna:DIR`), or is what `metabone prepare-hands` made (as `hands:DIR`). A line by sex, months =
-a + b x read, is fitted to the films, shrunk towards no change as by 1 to 12 films; `model/` holds
-the corrected model, for `metabone predict`, with intervals from films left out one by one.
+RUN is a run of `metabone bone-age`. DIR has films and a `labels.csv` of id, bone_age_months, sex,
+and patient where one has several films (as `rsna:DIR`), or, for a model of regions, is what
+`metabone prepare-hands` made (as `hands:DIR`). A line by sex, months = a + b x read, is fitted to
+the films, shrunk towards no change as by 1 to 12 films; `model/` holds the corrected model, for
+`metabone predict`, with intervals from films left out patient by patient.
 
-With 25 films or more it says what other corrections would do with 5 to 200 of them, the others held
-out, many times over: none, a shift, a line by sex, the head or the whole network trained on, and a
-meta-learned adaptation; `calibration.html` has the curve, and from how many films each is worth it.
-Training the whole network takes minutes; --whole_draws=0 leaves it out.
+With 25 films or more, of 6 patients or more, it says what other corrections would do with 5 to 200
+of them, the others held out, many times over: none, a shift, a line by sex, the head or the whole
+network trained on, and a meta-learned adaptation; `calibration.html` has the curve, and from how
+many films each is worth it. Training the whole network takes minutes; --whole_draws=0 leaves it
+out.
 """
 
 import dataclasses

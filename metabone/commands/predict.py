@@ -24,7 +24,7 @@ import metabone as mb
 from metabone import workflows
 from metabone.commands.command import Call, Command
 from metabone.errors import InputError
-from metabone.workflows.settings import setting
+from metabone.workflows.settings import check_least, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +52,7 @@ def main(call: Call) -> None:
     for name in ("model", "films", "out"):
         if not getattr(config, name):
             raise InputError(f"--{name} is missing; --help says what it is")
+    check_least(config, {"maps": 0})
     out = workflows.check_new(config.out)
     if workflows.is_age_model(config.model):
         aged = workflows.load_age_model(config.model)

@@ -107,12 +107,12 @@ def write_age_predictions(
 
 
 def in_years(months: float) -> str:
-    """An age as people say it.
+    """An age as people say it, one below birth as birth.
 
-    >>> in_years(123.4), in_years(11.6)
-    ('10 years 3 months', '1 year')
+    >>> in_years(123.4), in_years(11.6), in_years(-5.0)
+    ('10 years 3 months', '1 year', '0 months')
     """
-    years, left = divmod(round(months), 12)
+    years, left = divmod(max(round(months), 0), 12)
     parts = [
         f"{count} {unit}{'s' * (count != 1)}"
         for count, unit in ((years, "year"), (left, "month"))

@@ -123,10 +123,13 @@ def left_out_months(
     sex: ArrayLike,
     scale: AgeScale,
     shrinkage: Shrinkage = SHRINKAGE,
+    *,
+    patients: ArrayLike | None = None,
 ) -> np.ndarray:
-    """What lines fitted to all other films say of each film.
+    """What lines fitted to the films of all other patients say of each film.
 
-    The residual over 1 - leverage is the residual of a film left out (Allen 1974, PRESS).
+    With `H` the leverages among a patient's films, `(I - H)^-1` times their residuals are those of
+    the films left out together (Allen 1974, PRESS).
 
     Args:
       read: as of `fit_lines`.
@@ -134,6 +137,7 @@ def left_out_months(
       sex: likewise.
       scale: likewise.
       shrinkage: likewise.
+      patients: `[n]` who is on the film; None where each film is another patient's.
 
     Returns:
       `[n]` months.
@@ -143,8 +147,13 @@ def left_out_months(
     design = _design(read, sex, scale)
     inverse = np.linalg.inv(design.T @ design + np.diag(shrinkage))
     residual = months - read - design @ (inverse @ (design.T @ (months - read)))
-    leverage = np.einsum("ni,ij,nj->n", design, inverse, design)
-    return months - residual / (1 - leverage)
+    found = np.empty_like(months)
+    names = np.arange(len(read)) if patients is None else np.asarray(patients)
+    for name in np.unique(names):
+        own = np.flatnonzero(names == name)
+        leverage = design[own] @ inverse @ design[own].T
+        found[own] = months[own] - np.linalg.solve(np.eye(len(own)) - leverage, residual[own])
+    return found
 
 
 def widths_of(

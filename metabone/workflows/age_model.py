@@ -23,6 +23,7 @@ from metabone.evaluation.conformal import HalfWidths
 from metabone.nets.tensor_files import open_tensors, shown
 from metabone.provenance import Provenance
 from metabone.radiograph.aged_films import AgedFilms
+from metabone.radiograph.region_sets import region_set
 from metabone.radiograph.sex import with_sex_row
 from metabone.training.age_scale import AgeScale
 from metabone.training.json_files import plain, read_json
@@ -137,7 +138,13 @@ class AgeModel:
             raise InputError(
                 f"films of shape {images.shape[1:]}: the model sees {self.image_shape}"
             )
-        return self._read(self.params, self.norm_stats, with_sex_row(images, sex))
+        found = self._read(self.params, self.norm_stats, with_sex_row(images, sex))
+        if not np.isfinite(found).all():
+            raise InputError(
+                f"the model reads no finite age on {np.sum(~np.isfinite(found))} of {len(found)} "
+                "films: its weights are damaged, or no network's"
+            )
+        return found
 
     @functools.cached_property
     def _look(self):
@@ -281,6 +288,8 @@ def _known(record: Mapping[str, Any]) -> dict[str, Any]:
         by_sex = (widths["male"], widths["female"])
         own = [None if width is None else _finite(width) for width in by_sex]
         widths = HalfWidths(level, everyone, *own)
+        if not 0 < level < 1 or any(width is not None and width < 0 for width in widths):
+            raise ValueError
     fits = (
         len(shape) in (3, 4)
         and all(isinstance(side, int) and 1 <= side <= _MOST_PIXELS for side in shape)
@@ -291,6 +300,8 @@ def _known(record: Mapping[str, Any]) -> dict[str, Any]:
         and isinstance(record["published"], bool)
         and settings.network in NETWORKS
         and scale.deviation > 0
+        and all(0 < _finite(value) for value in record["strengths"].values())
+        and (record["view"] != "regions" or len(region_set(settings.regions)) == shape[0])
         and all(len(line) == 2 for line in lines)
         and isinstance(record["key_points_sha256"], str)
         and type(record["method"]) is int

@@ -110,7 +110,7 @@ def clinic_curve(
         locals_ = [order[:count] for order in orders]
         asked = [~np.isin(films.patients, films.patients[local]) for local in locals_]
         if not all(others.any() for others in asked):
-            raise InputError(f"{count} local films leave no other patient to be asked")
+            continue  # The last patient has most of the films.
         off = [np.abs(read[others] - films.months[others]).mean() for others in asked]
         for method, said in _methods(model, films, read, features, locals_, draws, tune):
             errors = np.array(
@@ -121,6 +121,8 @@ def clinic_curve(
             )
             sizes = [others.sum() for others in asked[: len(errors)]]
             rows.append(_row(count, method, errors, np.array(off[: len(errors)]), np.mean(sizes)))
+    if not rows:
+        raise InputError(f"{min(counts)} local films leave no other patient to be asked")
     return rows
 
 

@@ -27,7 +27,8 @@ from metabone.workflows.clinic_curve import COUNTS, DRAWS, Draws, clinic_curve, 
 from metabone.workflows.new_folder import check_new, new_folder
 
 PAGE, RESULT = "calibration.html", "calibration.json"
-_FEWEST_TO_COMPARE = 25
+# Five films, or some of as many patients, and others to be asked.
+_FEWEST_TO_COMPARE, _FEWEST_PATIENTS = 25, 6
 
 
 class Calibrated(NamedTuple):
@@ -36,7 +37,7 @@ class Calibrated(NamedTuple):
     Attributes:
       model: the corrected one.
       before: mean absolute error of the uncorrected one on these films, months.
-      left_out: of the corrected one, each film read by lines fitted to the others.
+      left_out: of the corrected one, each film read by lines fitted to those of other patients.
     """
 
     model: AgeModel
@@ -86,8 +87,8 @@ def local_films(
 def calibrate(model: AgeModel, films: AgedFilms) -> Calibrated:
     """Corrects a model by lines by sex, fitted to local films.
 
-    Its half widths are of films left out one by one; where films are too few for them, none are
-    claimed. A correction that the model has already is replaced.
+    Its half widths are of films left out patient by patient; where films are too few for them, none
+    are claimed. A correction that the model has already is replaced.
 
     Args:
       model: to correct.
@@ -95,7 +96,7 @@ def calibrate(model: AgeModel, films: AgedFilms) -> Calibrated:
     """
     read = model.read_uncorrected(films)
     given = (films.months, films.sex, model.scale)
-    off = left_out_months(read, *given) - films.months
+    off = left_out_months(read, *given, patients=films.patients) - films.months
     untold = None
     if model.knows_sex:
         without = model.read_uncorrected(films.without_sex())
@@ -137,7 +138,8 @@ def write_calibration(
     check_new(out)
     found = calibrate(model, films)
     curve = None
-    if len(films) >= _FEWEST_TO_COMPARE:
+    patients = len(set(films.patients.tolist()))
+    if len(films) >= _FEWEST_TO_COMPARE and patients >= _FEWEST_PATIENTS:
         rows = clinic_curve(model, films, counts=COUNTS, draws=draws)
         curve = ClinicCurve(str(films.provenance.source), rows, winners(rows))
     with new_folder(out) as folder:
@@ -164,7 +166,10 @@ def calibration_in_words(found: Calibrated, curve: ClinicCurve | None) -> list[s
         told = ", ".join(f"{name} {width:.1f}" for name, width in own.items() if width is not None)
         lines.append(f"Half widths of {100 * widths.level:g} % intervals, months: {told}.")
     if curve is None:
-        lines.append(f"Corrections are compared from {_FEWEST_TO_COMPARE} films on.")
+        lines.append(
+            f"Corrections are compared from {_FEWEST_TO_COMPARE} films of {_FEWEST_PATIENTS} "
+            "patients on."
+        )
         return lines
     return [*lines, "", to_text(clinic_table(curve)), "", *winners_in_words(curve)]
 
@@ -172,12 +177,12 @@ def calibration_in_words(found: Calibrated, curve: ClinicCurve | None) -> list[s
 def _left_out_without_sex(
     model: AgeModel, films: AgedFilms, read: np.ndarray, without: np.ndarray
 ) -> np.ndarray:
-    """What lines fitted to all other films say of each film if its sex is not told."""
+    """What lines fitted to films of all other patients say of each film if its sex is not told."""
     found = np.empty(len(films))
-    for row in range(len(films)):
-        rest = np.arange(len(films)) != row
-        lines = fit_lines(read[rest], films.months[rest], films.sex[rest], model.scale)
-        found[row] = lines.months(without[[row]], [""])[0]
+    for patient in np.unique(films.patients):
+        own = films.patients == patient
+        lines = fit_lines(read[~own], films.months[~own], films.sex[~own], model.scale)
+        found[own] = lines.months(without[own], np.full(own.sum(), ""))
     return found
 
 

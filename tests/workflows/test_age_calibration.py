@@ -84,6 +84,16 @@ def test_a_film_left_out_is_told_what_the_others_say():
         np.testing.assert_allclose(found[row], lines.months(read[[row]], sex[[row]])[0])
 
 
+def test_films_of_one_patient_are_left_out_together():
+    read, months, sex = films(12, seed=4)
+    patients = np.array(list("aabbbcdeffff"))
+    found = left_out_months(read, months, sex, SCALE, patients=patients)
+    for row in range(12):
+        rest = patients != patients[row]
+        lines = fit_lines(read[rest], months[rest], sex[rest], SCALE)
+        np.testing.assert_allclose(found[row], lines.months(read[[row]], sex[[row]])[0])
+
+
 def test_half_widths_are_claimed_as_far_as_films_suffice():
     off = np.arange(1.0, 41.0)
     sex = np.array(["F", "M"] * 20)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -86,6 +87,12 @@ def test_what_is_there_already_is_never_touched(model, saved):
         save_age_model(saved, model)
 
 
+def test_an_age_that_is_not_finite_is_no_answer(model):
+    wrong = {**model.params, "head": jax.tree.map(lambda leaf: leaf * 1e30, model.params["head"])}
+    with pytest.raises(InputError, match="no finite age on 2 of 2 films"):
+        dataclasses.replace(model, params=wrong).read(aged_films(2))
+
+
 def test_films_of_another_size_are_refused(model):
     with pytest.raises(InputError, match=r"the model sees \(16, 16, 1\)"):
         model.read(aged_films(2, (24, 24, 1)))
@@ -105,6 +112,9 @@ def test_a_folder_without_a_model_is_named(tmp_path):
         (dict(scale={"mean": 1.0, "deviation": 0}), "damaged"),
         (dict(scale={"mean": float("nan"), "deviation": 1.0}), "damaged"),
         (dict(widths={"level": 0.9}), "damaged"),
+        (dict(widths={"level": 2.0, "everyone": 9.0, "male": None, "female": None}), "damaged"),
+        (dict(widths={"level": 0.9, "everyone": 9.0, "male": -1.0, "female": None}), "damaged"),
+        (dict(strengths={"5": 0.0}), "damaged"),
         (dict(image_shape=[16, 16]), "damaged"),
         (dict(lines={"male": [1.0]}), "damaged"),
         (dict(settings=[]), "damaged"),

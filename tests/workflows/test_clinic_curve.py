@@ -145,6 +145,25 @@ def test_a_correction_is_worth_it_from_where_it_stays_better():
     assert winners(rows)["best"][20] == LINES
 
 
+def test_counts_that_leave_no_other_patient_in_a_draw_are_passed_over(model, films):
+    patients = np.r_[films.patients[:30], np.repeat("one", 50)]
+    skewed = dataclasses.replace(films, patients=patients)
+    plain = dataclasses.replace(model, strengths={})
+    rows = clinic_curve(plain, skewed, counts=(5, 50), draws=Draws(20, 0, 0))
+    assert {row["films"] for row in rows} == {5}
+    one = dataclasses.replace(films, patients=np.repeat("one", 80))
+    with pytest.raises(InputError, match="leave no other patient"):
+        clinic_curve(model, one, counts=(5,), draws=Draws(2, 0, 0))
+
+
+def test_films_of_few_patients_correct_a_model_but_compare_nothing(model, films, tmp_path):
+    few = dataclasses.replace(films, patients=np.resize(["a", "b", "c"], 80))
+    found, curve = clinic_files.write_calibration(model, few, tmp_path / "out")
+    assert curve is None and found.left_out < found.before
+    told = clinic_files.calibration_in_words(found, curve)[-1]
+    assert told == "Corrections are compared from 25 films of 6 patients on."
+
+
 def test_too_few_films_are_refused():
     assert counts_for(70) == (5, 10, 20, 50)
     with pytest.raises(InputError, match="expected at least 25"):
