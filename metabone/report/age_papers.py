@@ -130,7 +130,7 @@ def paced_table(result: Result) -> Table | None:
             f"[In brackets] {ZHAO_2018.name}, on films that a network enhanced; on raw films: "
             f"{ZHAO_2018.caveat}. The median of the challenge's training ages scores "
             f"{MEDIAN:.1f}.",
-            "Ours: of all that train the same, that of the lowest error.",
+            "Ours: of all that train the same, the one that other films choose.",
             ZHAO_2018.citation,
         ),
     )
@@ -165,7 +165,7 @@ def chest_table(result: Result) -> Table | None:
         notes=(
             f"Published: {NIKLAUS_ZBINDEN_2018.name}: {NIKLAUS_ZBINDEN_2018.caveat}. The median of "
             f"the challenge's training ages scores {MEDIAN:.1f}.",
-            "Ours: of all that began likewise, that of the lowest error [which it is].",
+            "Ours: of all that began likewise, the one that other films choose [which it is].",
             NIKLAUS_ZBINDEN_2018.citation,
         ),
     )

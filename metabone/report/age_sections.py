@@ -53,7 +53,7 @@ def ages(run: Run, show: Presentation) -> str:
 
 
 def age_errors(run: Run, show: Presentation) -> str:
-    """Bias, limits of agreement and errors by age, of the row of the lowest error of each view."""
+    """Bias, limits of agreement and errors by age, of the row that is chosen of each view."""
     rows = age_rows(run.result)
     if not rows:
         return ""
@@ -64,7 +64,9 @@ def age_errors(run: Run, show: Presentation) -> str:
         "Errors by film and by age",
         page.table(age_tables.spread_table(run.result), label),
         page.paragraph(
-            "Shown are the rows of the lowest error of each way to see films." if shown else ""
+            "Shown is the row of each way to see films that is chosen by other films."
+            if shown
+            else ""
         ),
         page.grid(*(_differences(run, row, label) for row in shown if _readings_of(run, row))),
         page.grid(*_by_band(shown, label)),
@@ -110,7 +112,7 @@ def _map(run: Run, entry: dict[str, str], label: str) -> str:
 
 
 def _best_of_views(rows: Sequence[Row]) -> list[Row]:
-    """The row of the lowest error of each view, the lowest first."""
+    """The row that `best_of` chooses of each view, the lowest error first."""
     most = trained_of(of_most_films(rows))
     found = [best_of(select(most, view=view)) for view in distinct(most, "view")]
     return sorted(found, key=lambda row: row["groups"]["all"]["mae"])
@@ -169,7 +171,7 @@ def _highest(bands: Sequence[dict[str, Any]]) -> float:
 
 
 def _over_films(run: Run, label: str) -> str:
-    """A chart a view and use of sex, of the arm whose error is the lowest at the most films."""
+    """A chart a view and use of sex, of the arm that is chosen at the most films."""
     rows = age_rows(run.result)
     trained, charts = trained_of(rows), []
     several = []

@@ -132,7 +132,7 @@ def spread_table(result: Result) -> Table:
 
 
 def bands_table(result: Result) -> Table | None:
-    """Errors by age of the row of the lowest error, and of the medians; None without bands."""
+    """Errors by age of the row that `best_of` chooses, and of the medians; None without bands."""
     rows = of_most_films(age_rows(result))
     best = best_of(rows)
     shown = [row for row in (*medians_of(rows), best) if row and row.get("bands")]

@@ -143,9 +143,15 @@ def test_a_sentence_names_the_lowest_error_and_the_medians():
     assert ages_in_words(found) == (
         "Bone age is read with a mean absolute error of 3.0 ± 1.8 months (male 2.0 and female 4.0) "
         "on 4 films, after learning from 800: paced, from simulated hands, aligned, sex an input, "
-        "the lowest of 2. The median of the training ages is off by 30.0 months, that by sex by "
-        "24.0."
+        "the lowest on these very films of 2. The median of the training ages is off by 30.0 "
+        "months, that by sex by 24.0."
     )
+    # Where other films can choose, the films that are measured on do not.
+    chosen = result(
+        *medians(), row("head", 9, validation_mae=[4.0]), row("paced", 2, validation_mae=[5.0])
+    )
+    assert ": head, " in ages_in_words(chosen)
+    assert "chosen by other films out of 2" in ages_in_words(chosen)
     assert ages_in_words(result(*medians())) == ""
 
 
