@@ -1,5 +1,6 @@
 """Where the weights of a network that tells age come from: chance, other ages, other classes."""
 
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from metabone.datasets.fingerprints import image_fingerprints
 from metabone.datasets.images import Images
 from metabone.datasets.memory import choose
 from metabone.datasets.source import open_images
@@ -24,7 +26,7 @@ from metabone.training.run import Run
 from metabone.workflows.age_parts import AgeParts, check_unseen, part_films
 from metabone.workflows.age_settings import AgeSettings, ages_of
 from metabone.workflows.age_views import load_aged
-from metabone.workflows.backbones import pretrain, without_head
+from metabone.workflows.backbones import pretrain, seen_fingerprints, without_head
 from metabone.workflows.fit_regressor import OPTIMIZERS, Recipe, Stage, fit_regressor
 from metabone.workflows.networks import cosine_adam
 from metabone.workflows.seeds import seeds_of
@@ -115,7 +117,14 @@ class Origins:
                     self._seen[key] = self._parts(origin, view)
                 case _:
                     self._seen[key] = None
+            self._record(origin, self._seen[key])
         return self._seen[key]
+
+    def _record(self, origin: str, seen: AgeParts | Images | None) -> None:
+        if seen is not None:
+            source = seen.train.provenance if isinstance(seen, AgeParts) else seen.provenance
+            results = self._run.results
+            results.set(origins=results.get("origins", {}) | {origin: dataclasses.asdict(source)})
 
     def start(self, origin: str, view: str, made: AgeNetwork, sex_use: str) -> tuple[Any, Any]:
         """Parameters and statistics at first.
@@ -204,21 +213,29 @@ class Origins:
 
     def _images(self) -> Images:
         config = self._config
-        return open_images(
+        images = open_images(
             config.images,
             size=config.size,
             channels=1,
             data_dir=self._dir,
             seed=seeds_of(config).split,
         )
+        choice = choose(len(images), config.size, 1)
+        print(f"{config.images}: {choice.reason}", file=sys.stderr)
+        images = images if choice.stream else images.whole()
+        learned = {*seen_fingerprints(images)}
+        for view, films in self._tests.items():
+            if view != "regions" and learned & {*image_fingerprints(films.images)}:
+                raise InputError(
+                    f"{config.images}: holds a film that is measured on; --origins=images must be "
+                    "of other images"
+                )
+        return images
 
     def _on_classes(
         self, made: AgeNetwork, first: tuple[Any, Any], images: Images
     ) -> tuple[Any, Any]:
         config = self._config
-        choice = choose(len(images), config.size, 1)
-        print(f"{config.images}: {choice.reason}", file=sys.stderr)
-        images = images if choice.stream else images.whole()
         classes = with_head(made.body, len(images.class_names), average=True)
         steps = config.origin_steps
         optimizer = cosine_adam(config.origin_rate, steps, 0.02, 1e-3)

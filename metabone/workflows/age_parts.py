@@ -58,7 +58,7 @@ def part_films(
       seed: another is another split.
 
     Returns:
-      The parts, checked to share no patient and no near copy.
+      The parts, checked to share no patient and, where films have `looks`, no near copy.
 
     Raises:
       InputError: shares that leave a part without films, or fewer films than `learn`.
@@ -185,7 +185,7 @@ def check_unseen(films: AgedFilms, tests: AgedFilms, stage: str) -> None:
       stage: its name, for messages.
 
     Raises:
-      InputError: a film, or a near copy of one, in both.
+      InputError: a film in both; or a near copy of one, where both have `looks`.
     """
     pixels = {image.tobytes() for image in tests.images}
     for film, image in zip(films.ids, films.images, strict=True):

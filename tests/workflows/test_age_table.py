@@ -3,12 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 
+from metabone.datasets.images import ImageSet
 from metabone.errors import InputError
 from metabone.provenance import Provenance
 from metabone.radiograph.aged_films import AgedFilms
 from metabone.stored_arrays import load_arrays
 from metabone.training.run import open_run
+from metabone.workflows import age_origins
 from metabone.workflows.age_films import seen_in_all_views
+from metabone.workflows.age_origins import Origins
 from metabone.workflows.age_settings import AgeSettings
 from metabone.workflows.age_table import AgeTable
 
@@ -175,3 +178,25 @@ def test_of_two_views_the_mean_is_a_row_of_the_same_films(tmp_path):
     mean = (each[0]["predicted"] + each[1]["predicted"]) / 2
     np.testing.assert_allclose(each[2]["predicted"], mean, rtol=1e-6)
     assert rows["head", "mean of views", "input"]["validation_mae"] == [None]
+
+
+def test_natural_images_that_hold_a_film_of_the_test_part_are_refused(tmp_path, monkeypatch):
+    tests = films().keep(np.arange(12))
+    others = films(1).images[:20].copy()
+    planted = others.copy()
+    planted[3] = tests.images[5]
+
+    def given(images):
+        origin = Provenance("folder:x", "real", "0" * 64, 20, "", "", ())
+        labels = np.arange(20, dtype=np.int32) % 2
+        return lambda *_, **__: ImageSet(images, labels, ("a", "b"), origin, None)
+
+    config = dataclasses.replace(CONFIG, origins=("images",), images="folder:x")
+    with open_run(tmp_path, "bone_age", "a", {}, seed=0) as run:
+        origins = Origins(config, {"squashed": tests}, run, None)
+        monkeypatch.setattr(age_origins, "open_images", given(planted))
+        with pytest.raises(InputError, match="folder:x: holds a film that is measured on"):
+            origins.look("images", "squashed")
+        monkeypatch.setattr(age_origins, "open_images", given(others))
+        assert len(origins.look("images", "squashed")) == 20
+        assert run.results.get("origins")["images"]["source"] == "folder:x"
