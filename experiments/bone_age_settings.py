@@ -70,8 +70,8 @@ PRESETS = {
             most_epochs=40,
             choose="last",
         ),
-        takes="not measured",
-        expect="not measured",
+        takes="16 minutes a training on one core, of three",
+        expect="real films: 17.2, 10.1 and 8.1 months from 50, 200 and 768 films by regions",
     ),
     "paced": Preset(
         _SMALL
@@ -101,8 +101,8 @@ PRESETS = {
             most_epochs=60,
             origin_steps=600,
         ),
-        takes="not measured",
-        expect="not measured",
+        takes="half an hour a training on one core, of two",
+        expect="real films, one training: chests and simulated hands help at 200 hands alone",
     ),
     "winner_paper": Preset(
         _WINNER | dict(origins=("random",), arms=("all",), optimizer="adam", steps=158_000),
