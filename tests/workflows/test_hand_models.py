@@ -239,7 +239,7 @@ def test_sex_is_read_beside_the_film_where_stages_are_ordered():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(regions="min_kang"), "regions 'min_kang': expected one of min_kang_6, fishman_6"),
+        (dict(regions="min_kang"), "regions 'min_kang': expected one of min_kang_6, hand_11"),
         (dict(regions="", key_points="x"), "key_points are for films that are read by regions"),
         (dict(sex=["F"] * 24), "sex is used by learner 'hog' with ordered classes alone"),
         (dict(sex=True, ordered=True), "sex: expected 'F', 'M' or '' a film"),
