@@ -39,17 +39,14 @@ def age_groups(
       patients: `[N]` who is on the film.
 
     Returns:
-      "all", "male" and "female" to a dictionary, or to None where there is no film:
-
-      n: films.
-      mae, mae_ci95: mean absolute error, and the half width of its 95 % interval, which covers
-        other patients and, of several trainings, other trainings; None of one patient.
-      rmse: root of the mean squared error.
-      bias, bias_ci95: mean of predicted minus true, with its half width.
-      limits: [low, high], bias ± 1.96 standard deviations of predicted minus true, within which a
-        reading lies in 95 of 100 films if differences are normal (Bland and Altman 1986).
-      within_6, within_12, within_24: share of readings off by at most so many months.
-      training_means: mean absolute error of each training.
+      "all", "male" and "female" to a dictionary, or to None where there is no film. "n" is films;
+      "mae" the mean absolute error, and "mae_ci95" the half width of its 95 % interval, which
+      covers other patients and, of several trainings, other trainings (None of one patient);
+      "rmse" the root of the mean squared error; "bias" the mean of predicted minus true, with
+      "bias_ci95"; "limits" [low, high], bias ± 1.96 standard deviations of predicted minus true,
+      within which a reading lies in 95 of 100 films if differences are normal (Bland and Altman
+      1986); "within_6", "within_12" and "within_24" the share of readings off by at most so many
+      months; "training_means" the mean absolute error of each training.
 
     Raises:
       InputError: a prediction or an age that is not finite, or another sex.

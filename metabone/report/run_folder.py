@@ -71,8 +71,8 @@ class Run(NamedTuple):
       curves: phase -> metric -> (steps [n] int64, values [n] float64), from metrics.jsonl.
       films: examples.npz, if there.
       pointed: points.npz, if there.
-      ages: predictions/*.npz, without names of films.
-      maps: name -> [H, W, 3] uint8, of maps/*.png.
+      ages: `predictions/*.npz`, without names of films.
+      maps: name -> [H, W, 3] uint8, of `maps/*.png`.
     """
 
     config: Mapping[str, Any]
