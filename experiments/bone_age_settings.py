@@ -85,8 +85,8 @@ PRESETS = {
             robustness=True,
             maps=3,
         ),
-        takes="not measured",
-        expect="not measured",
+        takes="an hour and a half on a shared core",
+        expect="real films: head 28.3, all at once 17.6, paced 16.2 months; median 31.8",
     ),
     "chest": Preset(
         _SMALL
