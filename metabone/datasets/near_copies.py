@@ -1,11 +1,13 @@
 """Images that are one image twice, though their files differ: recompressed or resized."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
+
+from metabone.errors import InputError
 
 LOOK = 64
 """Side of what films are compared by, in pixels."""
@@ -194,3 +196,28 @@ def _tiles(bands: np.ndarray) -> np.ndarray:
     tiles = bands.reshape(count, _TILES, tile, _TILES, tile).swapaxes(2, 3)
     tiles = tiles.reshape(count, _TILES**2, tile**2)
     return tiles - tiles.mean(2, keepdims=True)
+
+
+def refuse_near_copies(one: str, first: Any, other: str, second: Any, called: str) -> None:
+    """Refuses two parts of films that hold nearly the same film; says nothing without `looks`.
+
+    Args:
+      one: name of the first part.
+      first: films with `looks`, such as a `FilmSet`.
+      other: name of the second part.
+      second: likewise.
+      called: attribute of both by which a film is named in the message.
+
+    Raises:
+      InputError: a film of one part is a near copy of a film of the other.
+    """
+    if first.looks is None or second.looks is None:
+        return
+    found = near_copies(first.looks, second.looks)
+    if found:
+        i, j, alike = found[0]
+        raise InputError(
+            f"film {getattr(first, called)[i]} of '{one}' and film {getattr(second, called)[j]} of "
+            f"'{other}' are nearly the same film (correlation {alike:.3f}); {len(found)} such "
+            "pairs: parts must share no patient"
+        )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from metabone.report.age_rows import GROUPS, band_name
-from metabone.report.plots import DASHES, INK, MARKERS, PALETTE, SOFT, Line, chart
+from metabone.report.plots import INK, MARKERS, PALETTE, SOFT, Line, chart, draw_line
 
 MOST_POINTS = 600
 """Of a chart of differences, so that the page stays small enough to mail."""
@@ -145,19 +145,7 @@ def errors_over_films(
         for at, line in enumerate(lines):
             # A little apart, so that intervals at the same number of films do not hide others.
             shift = 1.025 ** (at - (len(lines) - 1) / 2)
-            axes.errorbar(
-                [x * shift for x in line.x],
-                line.y,
-                yerr=line.error,
-                label=line.name,
-                color=PALETTE[line.colour % len(PALETTE)],
-                linestyle=DASHES[line.style % len(DASHES)],
-                marker=MARKERS[line.style % len(MARKERS)],
-                markersize=5,
-                linewidth=1.6,
-                capsize=3,
-                elinewidth=1.2,
-            )
+            draw_line(axes, line, [x * shift for x in line.x])
         if median is not None:
             axes.axhline(median, color=SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
             axes.annotate(

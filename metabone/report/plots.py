@@ -79,6 +79,29 @@ class Curve(NamedTuple):
     validation: tuple[np.ndarray, np.ndarray]
 
 
+def draw_line(axes: Axes, line: Line, x: Sequence[float]) -> None:
+    """Draws a learner's figures with their intervals.
+
+    Args:
+      axes: to draw on.
+      line: what.
+      x: [n] places of its figures on the horizontal axis.
+    """
+    axes.errorbar(
+        x,
+        line.y,
+        yerr=line.error,
+        label=line.name,
+        color=PALETTE[line.colour % len(PALETTE)],
+        linestyle=DASHES[line.style % len(DASHES)],
+        marker=MARKERS[line.style % len(MARKERS)],
+        markersize=5,
+        linewidth=1.6,
+        capsize=3,
+        elinewidth=1.2,
+    )
+
+
 def over_shots(
     lines: Sequence[Line],
     ylabel: str,
@@ -108,19 +131,7 @@ def over_shots(
         for i, line in enumerate(lines):
             # Side by side, so that intervals at the same number of shots do not cover each other.
             shift = 0.05 * (i - (len(lines) - 1) / 2)
-            axes.errorbar(
-                [place[x] + shift for x in line.x],
-                line.y,
-                yerr=line.error,
-                label=line.name,
-                color=PALETTE[line.colour % len(PALETTE)],
-                linestyle=DASHES[line.style % len(DASHES)],
-                marker=MARKERS[line.style % len(MARKERS)],
-                markersize=5,
-                linewidth=1.6,
-                capsize=3,
-                elinewidth=1.2,
-            )
+            draw_line(axes, line, [place[x] + shift for x in line.x])
         if chance is not None:
             _chance(axes, chance)
         axes.set_xticks(range(len(ticks)), [f"{x:g}" for x in ticks])

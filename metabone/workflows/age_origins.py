@@ -19,14 +19,16 @@ from metabone.nets.heads import with_head
 from metabone.nets.network import Network
 from metabone.nets.networks import conv_net
 from metabone.nets.regression_bodies import body_of, published_body
-from metabone.nets.trainable_blocks import blocks_of, mask_of
+from metabone.nets.trainable_blocks import blocks_of, mask_of, top_layers
 from metabone.radiograph.aged_films import AgedFilms
 from metabone.training.age_scale import OF_240, fit_scale
+from metabone.training.film_augmentation import moved_films
 from metabone.training.run import Run
 from metabone.workflows.age_parts import AgeParts, check_unseen, part_films
 from metabone.workflows.age_settings import AgeSettings, ages_of
 from metabone.workflows.age_views import load_aged
 from metabone.workflows.backbones import pretrain, seen_fingerprints, without_head
+from metabone.workflows.film_learners import jittered
 from metabone.workflows.fit_regressor import OPTIMIZERS, Recipe, Stage, fit_regressor
 from metabone.workflows.networks import cosine_adam
 from metabone.workflows.seeds import seeds_of
@@ -275,9 +277,6 @@ def recipe_of(config: AgeSettings, view: str, films: int) -> Recipe:
 def _augmentation(
     config: AgeSettings, view: str
 ) -> Callable[[jax.Array, jax.Array], jax.Array] | None:
-    from metabone.training.film_augmentation import moved_films
-    from metabone.workflows.film_learners import jittered
-
     if view == "regions":
         return jittered
     if not (config.flip or config.shift or config.rotation or config.zoom):
@@ -315,8 +314,6 @@ def stages_of(
     Raises:
       InputError: an unknown optimiser, more layers than there are.
     """
-    from metabone.nets.trainable_blocks import top_layers
-
     if config.optimizer not in OPTIMIZERS:
         raise InputError(f"--optimizer={config.optimizer}: expected one of {', '.join(OPTIMIZERS)}")
     blocks = blocks_of(made.name, params)

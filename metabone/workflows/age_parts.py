@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metabone.datasets.near_copies import near_copies
+from metabone.datasets.near_copies import refuse_near_copies
 from metabone.episodes.splits import split_names
 from metabone.errors import InputError
 from metabone.radiograph.aged_films import AgedFilms
@@ -115,19 +115,7 @@ def check_apart(parts: AgeParts) -> None:
         both = sorted({*first.patients.tolist()} & {*second.patients.tolist()})
         if both:
             raise InputError(f"patient {both[0]!a} is in '{one}' and in '{other}'")
-        _check_no_copy(first, second, one, other)
-
-
-def _check_no_copy(first: AgedFilms, second: AgedFilms, one: str, other: str) -> None:
-    if first.looks is None or second.looks is None:
-        return
-    found = near_copies(first.looks, second.looks)
-    if found:
-        i, j, alike = found[0]
-        raise InputError(
-            f"film {first.ids[i]} of '{one}' and film {second.ids[j]} of '{other}' are nearly the "
-            f"same film (correlation {alike:.3f}); {len(found)} such pairs"
-        )
+        refuse_near_copies(one, first, other, second, "ids")
 
 
 def check_stage(
@@ -191,4 +179,4 @@ def check_unseen(films: AgedFilms, tests: AgedFilms, stage: str) -> None:
     for film, image in zip(films.ids, films.images, strict=True):
         if image.tobytes() in pixels:
             raise InputError(f"stage '{stage}': film {film} of the test part is among its films")
-    _check_no_copy(films, tests, stage, "test")
+    refuse_near_copies(stage, films, "test", tests, "ids")

@@ -1,10 +1,10 @@
 """Networks that tell bone age, trained and measured on one split: rows of a run."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from metabone.errors import InputError
@@ -308,8 +308,6 @@ class AgeTable:
 
 
 def _shapes(made: AgeNetwork) -> Any:
-    import jax
-
     return jax.eval_shape(
         lambda key: made.network.init(key, made.image_shape)[0], jax.random.key(0)
     )
@@ -329,4 +327,4 @@ def _seen(parts: AgeParts, sex_use: str) -> dict[str, AgeParts]:
         return {sex: parts.of_sex(sex) for sex in ("F", "M")}
     if sex_use == "unknown":
         return {"": AgeParts(*(part.without_sex() for part in parts))}
-    return {"": AgeParts(*(dataclasses.replace(part) for part in parts))}
+    return {"": parts}

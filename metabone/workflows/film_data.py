@@ -12,7 +12,7 @@ import numpy as np
 from metabone.datasets.fingerprints import check_disjoint, image_fingerprints
 from metabone.datasets.graded import graded_images, sex_of
 from metabone.datasets.images import ImageSet
-from metabone.datasets.near_copies import near_copies
+from metabone.datasets.near_copies import refuse_near_copies
 from metabone.datasets.source import load_films, parse_source
 from metabone.episodes.splits import split_names
 from metabone.episodes.store import ImageStore, build_store, check_enough
@@ -242,26 +242,13 @@ def hands_to_learn(
     parts = HandParts(train, chosen, target)
     named = {"train": train, "validation": chosen, "target": target}
     check_disjoint(*((name, part.regions) for name, part in named.items()))
-    _check_near_copies(named)
+    for (one, first), (other, second) in itertools.combinations(named.items(), 2):
+        refuse_near_copies(one, first, other, second, "patients")
     save_seen(run.path, image_fingerprints(films.regions.reshape(-1, *films.regions.shape[2:])))
     run.results.set(
         meta_classes={name: [f"{len(named[name])} hands"] for name in ("train", "validation")}
     )
     return parts, [{"role": "meta", **dataclasses.asdict(films.provenance)}]
-
-
-def _check_near_copies(parts: dict[str, FilmSet]) -> None:
-    for (one, first), (other, second) in itertools.combinations(parts.items(), 2):
-        if first.looks is None or second.looks is None:
-            continue
-        found = near_copies(first.looks, second.looks)
-        if found:
-            i, j, alike = found[0]
-            raise InputError(
-                f"film {first.patients[i]} of '{one}' and film {second.patients[j]} of '{other}' "
-                f"are nearly the same film (correlation {alike:.3f}); {len(found)} such pairs: "
-                "parts must share no patient"
-            )
 
 
 def graded_parts(parts: HandParts) -> ClassParts:
